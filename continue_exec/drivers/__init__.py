@@ -1,4 +1,4 @@
-"""Where a sandbox lives. One contract (base), one module or package per driver, one suite for all (tests/contract/test_driver.py).
+"""Where a sandbox lives: one contract, one module or package per driver, one suite (tests/contract/test_driver.py).
 
 base    the Driver protocol, what it takes and gives
 runsc/  gVisor on this machine, without Docker: as root, or as an ordinary user in a user namespace

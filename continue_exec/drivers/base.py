@@ -44,7 +44,7 @@ class SandboxSpec:
     folder: Path
     """The sandbox's own folder on the host (0700): the driver keeps everything that must survive a reboot in it."""
     sockets: Path
-    """Host folder bound read-only to /run/continue-exec inside: `agent.sock` and `egress.sock` are made there by others."""
+    """Host folder bound read-only to /run/continue-exec inside: others make `agent.sock` and `egress.sock` there."""
     workspace: Path
     """Same path inside. The driver makes it as an empty folder; the mirror fills it through the agent."""
     agent: Path

@@ -219,7 +219,7 @@ class Empty(Model):
 
 
 class Exited(Model):
-    """Notification: the command ended and all its output up to then has been read. Repeated on `attach` until `forget`."""
+    """Notification: the command ended, its output up to then has been read. Repeated on `attach` until `forget`."""
 
     stream: int
     run_id: str

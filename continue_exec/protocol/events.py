@@ -7,7 +7,7 @@ EVENT frame with this JSON; the frame's `stream` field is `seq`. On the NDJSON w
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -102,5 +102,4 @@ def from_frame(kind: int, seq: int, payload: bytes) -> RunEvent:
         return RunOutput.of(seq, "stdout", payload)
     if kind == Kind.STDERR:
         return RunOutput.of(seq, "stderr", payload)
-    event: Any = RUN_EVENT.validate_json(payload)
-    return event.model_copy(update={"seq": seq})
+    return RUN_EVENT.validate_json(payload).model_copy(update={"seq": seq})

@@ -1,8 +1,9 @@
 """Engine ↔ door: the method table. Every door offers these and nothing else.
 
-A method is `noun.verb`; it lives in the engine module of the same noun. Over HTTP it is `POST /v1/noun.verb` on the engine's
-socket with JSON parameters; the answer is the JSON result, or an error object with its status. A method with `stream=True` answers
-with events until the run ends: NDJSON, or frames when asked for with `Accept: application/vnd.continue-exec.frames`.
+A method is `noun.verb`; it lives in the engine module of the same noun. Over HTTP it is `POST /v1/noun.verb`
+on the engine's socket with JSON parameters; the answer is the JSON result, or an error object with its status.
+A method with `stream=True` answers with events until the run ends: NDJSON, or frames when asked for with
+`Accept: application/vnd.continue-exec.frames`.
 
 To add one: parameter and result models here, an entry in METHODS, a function in the engine, a row in
 docs/reference/methods.md, `scripts/generate`.
@@ -141,9 +142,7 @@ class SyncResult(Model):
     bytes: int
     deleted: int
     duration_ms: float
-    left_out: tuple[str, ...] = Field(
-        default=(), description="secrets files and unreadable ones that stayed out, at most 100"
-    )
+    left_out: tuple[str, ...] = Field(default=(), description="secrets files and unreadable ones, at most 100")
 
 
 class Language(Model):
