@@ -1,6 +1,6 @@
 """continue_exec: run code that an assistant wrote in a persistent gVisor sandbox on this machine.
 
-    errors, paths        the tree of errors; where things live
+    errors, paths, tasks the tree of errors; where things live; background tasks
     model, config        the six nouns; one Settings model
     protocol/            the wire: frames, events, methods, the agent's messages
     drivers/             where a sandbox lives: runsc, fake
