@@ -21,7 +21,7 @@ class RunStarted(Model):
     type: Literal["started"] = "started"
     seq: int = 0
     run_id: str
-    pid: int = Field(description="inside the sandbox")
+    pid: int | None = Field(default=None, description="inside the sandbox, where it is known yet")
 
 
 class RunOutput(Model):
@@ -64,7 +64,6 @@ class RunGap(Model):
     type: Literal["gap"] = "gap"
     seq: int = Field(default=0, description="of the last event that is gone")
     first_missing: int
-    bytes_missing: int
     message: str
 
 
