@@ -11,6 +11,8 @@ a section in the document, `scripts/generate`, a case in tests/contract/test_age
 
 from __future__ import annotations
 
+import pathlib
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
@@ -168,6 +170,15 @@ class PushEntry(Model):
     mtime_ns: int = 0
     size: int = 0
     target: str = Field(default="", description="of a symlink")
+
+
+@dataclass(frozen=True)
+class PushItem:
+    """One record of a push as the host hands it to its agent client; not on the wire itself."""
+
+    entry: PushEntry
+    data: bytes | pathlib.Path | None = None
+    """A file's bytes (`entry.size` of them), or, when large, the file to stream that many from. None: not a file."""
 
 
 class PushFailure(Model):
