@@ -162,6 +162,7 @@ class Run(Model):
     cwd: str
     title: str = Field(default="", description="what a person calls it: `tests/test_a.py`, `selection of main.py`")
     tty: TerminalSize | None = None
+    timeout_s: float | None = Field(default=None, description="after this it is cancelled")
     state: RunState
     exit_code: int | None = Field(default=None, description="of the command; 128 + signal if one ended it")
     signal: int | None = Field(default=None, description="number of the signal that ended it")

@@ -234,7 +234,7 @@ class Client(Methods):
                 if kind in output:
                     output[kind].append(payload)
                 elif b'"gap"' in payload:
-                    missing += int(json.loads(payload).get("bytes_missing", 0))
+                    missing += int(json.loads(payload).get("bytes_missing") or 0)
         except asyncio.CancelledError:
             await self.call("run.cancel", {"run_id": stream.run_id})
             raise

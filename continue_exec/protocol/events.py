@@ -64,6 +64,7 @@ class RunGap(Model):
     type: Literal["gap"] = "gap"
     seq: int = Field(default=0, description="of the last event that is gone")
     first_missing: int
+    bytes_missing: int | None = Field(default=None, description="of output, where that is known")
     message: str
 
 

@@ -43,6 +43,9 @@ class _Segment:
     fd: int
     first_seq: int
     output_before: int
+    """Output bytes in all segments before it."""
+    output_end: int = 0
+    """The same with its own; set when it is full."""
     size: int = 0
     marks: list[tuple[int, int]] = field(default_factory=list)
     """Sparse (seq, offset of its frame)."""
@@ -98,6 +101,8 @@ class RunLog:
         for path in sorted(folder.glob("*.log")):
             first, before = path.stem.split("-")
             segment = _Segment(path, os.open(path, os.O_RDWR | os.O_CLOEXEC), int(first), int(before))
+            if opened._segments:
+                opened._segments[-1].output_end = segment.output_before
             opened._segments.append(segment)
             segment.size = os.fstat(segment.fd).st_size
             opened._total += segment.size
@@ -185,6 +190,8 @@ class RunLog:
     def _roll(self) -> None:
         path = self.folder / f"{self.last_seq + 1:010d}-{self.output_bytes:016d}.log"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        if self._segments:
+            self._segments[-1].output_end = self.output_bytes
         self._segments.append(_Segment(path, fd, self.last_seq + 1, self.output_bytes))
 
     def _try_roll(self) -> None:
@@ -221,7 +228,7 @@ class RunLog:
         """
         oldest = self._segments[0]
         if after + 1 < oldest.first_seq:
-            yield self._gap(after, oldest)
+            yield self._gap(after, oldest, oldest.output_before if after == 0 else None)
             after = oldest.first_seq - 1
         segment, offset = self._seek(after)
         segment.readers += 1
@@ -232,12 +239,12 @@ class RunLog:
                     offset += len(data)
                     yield data
                 elif following := self._after(segment):
-                    last = _last_seq(segment)
+                    last, output_end = _last_seq(segment), segment.output_end
                     self._leave(segment)
                     segment, offset = following, 0
                     segment.readers += 1
                     if last + 1 < segment.first_seq:
-                        yield self._gap(last, segment)
+                        yield self._gap(last, segment, segment.output_before - output_end)
                 elif self.closed or not wait:
                     if self._unwritten:
                         yield bytes(self._unwritten)
@@ -285,11 +292,12 @@ class RunLog:
             offset += HEADER_SIZE + length
         return segment, offset
 
-    def _gap(self, after: int, first: _Segment) -> bytes:
+    def _gap(self, after: int, first: _Segment, bytes_missing: int | None) -> bytes:
         event = {
             "type": "gap",
             "seq": first.first_seq - 1,
             "first_missing": after + 1,
+            "bytes_missing": bytes_missing,
             "message": f"Events {after + 1} to {first.first_seq - 1} are gone: of each run the newest "
             f"{self.keep_bytes >> 20} MiB are kept (setting output_keep_bytes).",
         }

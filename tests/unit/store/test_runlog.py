@@ -105,6 +105,8 @@ async def test_a_slow_reader_misses_nothing_within_the_lag_and_is_told_beyond(tm
     rest = [frame for piece in [p async for p in reader] for frame in parser.feed(piece)]
     gaps = [json.loads(payload) for kind, _, payload in rest if kind == Kind.EVENT]
     assert [g["type"] for g in gaps] == ["gap", "exited"]
+    read = len(seen) + len(rest) - 2
+    assert gaps[0]["bytes_missing"] == (125 - read) * MIB
     log.close()
 
 

@@ -1,0 +1,147 @@
+"""The engine's socket: `POST /v1/noun.verb`, JSON in, JSON or a stream of events out (aiohttp).
+
+Anything that is not a known method with valid parameters is answered with an error object; nothing a client sends
+ends the engine, and a client that goes away ends only its own answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from .. import __version__
+from ..engine.engine import Engine
+from ..errors import ContinueExecError, InternalError, InvalidRequest, NotFound, TooLarge, VersionMismatch
+from ..protocol.events import from_frame
+from ..protocol.frames import Parser
+from ..protocol.methods import FRAMES_TYPE, METHODS, NDJSON_TYPE
+from ..protocol.versions import ENGINE_PROTOCOL
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 64 << 20
+"""Bytes of one request: an editor's largest unsaved buffer fits."""
+KEEPALIVE_S = 75.0
+"""Longer than the client keeps an idle connection, so that it is never closed just as a request is written."""
+BANNER = f"{ENGINE_PROTOCOL} {__version__}"
+
+
+class HttpDoor:
+    """Serves one engine on one Unix socket."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._runner: web.AppRunner | None = None
+
+    async def listen(self, path: Path) -> None:
+        """Make the socket (0600, in a folder of mode 0700) and begin to serve."""
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_post("/v1/{method}", self._handle)
+        app.router.add_route("*", "/{rest:.*}", self._unknown)
+        # handler_cancellation: a follower whose client has gone must not wait for the next event.
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=1.0
+        )
+        await self._runner.setup()
+        path.unlink(missing_ok=True)
+        await web.UnixSite(self._runner, path).start()
+        path.chmod(0o600)
+
+    async def close(self) -> None:
+        """Stop serving; answers in progress are cut off and their clients reconnect to the next engine."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _unknown(self, request: web.Request) -> web.StreamResponse:
+        return _failure(NotFound(f"{request.method} {request.path} is not here", hint="POST to /v1/noun.verb."))
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        engine = self.engine
+        engine.requests += 1
+        try:
+            return await self._dispatch(request, request.match_info["method"])
+        except ContinueExecError as error:
+            return _failure(error)
+        except web.HTTPRequestEntityTooLarge:
+            return _failure(TooLarge(f"The request is larger than {MAX_BODY >> 20} MiB"))
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            log.exception("request %s failed", request.path)
+            return _failure(InternalError(f"{request.path} failed inside the engine"))
+        finally:
+            engine.requests -= 1
+            engine.used_at = time.time()
+
+    async def _dispatch(self, request: web.Request, name: str) -> web.StreamResponse:
+        self._check_version(request.headers.get("Expect-Version"))
+        method = METHODS.get(name)
+        if method is None:
+            raise NotFound(f"There is no method {name}", hint="docs/reference/methods.md lists them.")
+        if name == "run.stdin" and request.content_type == "application/octet-stream":
+            return await self._stdin(request)
+        try:
+            params = method.params.model_validate_json(await request.read() or b"{}")
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors())
+            raise InvalidRequest(f"{name}: {problems}") from None
+        if not method.stream:
+            result = await self.engine.call(name, params)
+            return _answer(200, result.model_dump_json().encode())
+        run, pieces = await self.engine.stream(name, params)
+        frames = request.headers.get("Accept") == FRAMES_TYPE
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": FRAMES_TYPE if frames else NDJSON_TYPE,
+                "X-Run-Id": run.id,
+                "X-Continue-Exec": BANNER,
+            }
+        )
+        await response.prepare(request)
+        async for piece in pieces if frames else _lines(pieces):
+            await response.write(piece)
+        await response.write_eof()
+        return response
+
+    def _check_version(self, expected: str | None) -> None:
+        """A door of another version is served, unless nothing runs: then this engine makes way for its own."""
+        if expected and expected != __version__ and not self.engine.runs.active and self.engine.requests == 1:
+            self.engine.on_stop()
+            raise VersionMismatch(
+                f"This engine is version {__version__}, the client {expected}; it ends, as nothing runs.",
+                hint="Ask again: the client's own engine starts.",
+                data={"replaced": True},
+            )
+
+    async def _stdin(self, request: web.Request) -> web.StreamResponse:
+        run_id = request.query.get("run_id", "")
+        async for piece in request.content.iter_any():
+            await self.engine.runs.stdin(run_id, piece)
+        if request.query.get("eof", "1") != "0":
+            await self.engine.runs.stdin(run_id, b"", eof=True)
+        return _answer(200, b"{}")
+
+
+def _answer(status: int, body: bytes) -> web.Response:
+    return web.Response(
+        status=status, body=body, headers={"Content-Type": "application/json", "X-Continue-Exec": BANNER}
+    )
+
+
+def _failure(error: ContinueExecError) -> web.Response:
+    return _answer(error.status, json.dumps(error.to_wire()).encode())
+
+
+async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    parser = Parser()
+    async for piece in pieces:
+        lines = [from_frame(*frame).model_dump_json(exclude_none=True) + "\n" for frame in parser.feed(piece)]
+        if lines:
+            yield "".join(lines).encode()

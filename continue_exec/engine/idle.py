@@ -1,0 +1,34 @@
+"""Stops what nobody uses: sandboxes in which nothing runs, then the engine itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from ..errors import ContinueExecError
+from .engine import Engine
+
+log = logging.getLogger(__name__)
+
+TICK_S = 15.0
+"""How often to look. Idle times are minutes, so this is fine enough, and costs nothing."""
+
+
+async def watch(engine: Engine) -> None:
+    """Runs until the engine has been idle for `engine_idle_s`, then returns.
+
+    A sandbox with background processes (a server, a file watcher) is not idle, and keeps the engine, as its
+    network goes through it.
+    """
+    while True:
+        await asyncio.sleep(min(TICK_S, engine.settings.sandbox_idle_s, engine.settings.engine_idle_s))
+        for live in list(engine.sandboxes.live.values()):
+            try:
+                if await engine.sandboxes.stop_idle(live):
+                    log.info("stopped idle %s", live.sandbox.id)
+            except ContinueExecError as error:
+                log.warning("%s: %s", live.sandbox.id, error)
+        busy = engine.requests or engine.runs.active or engine.sandboxes.live
+        if not busy and time.time() - engine.used_at > engine.settings.engine_idle_s:
+            return

@@ -1,0 +1,68 @@
+"""A sandbox that is up, with everything the engine holds for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterable, Iterable
+from dataclasses import dataclass, field
+
+from ..agent.connection import AgentConnection
+from ..drivers.base import Machine, SandboxSpec
+from ..mirror.mirror import Mirror
+from ..model import Sandbox
+from ..protocol.agent import PushItem, PushResult
+from ..protocol.methods import SyncResult
+from .networks import Egress
+from .streams import ActiveRun
+
+
+@dataclass(eq=False)
+class Live:
+    """One running sandbox. `agent` is replaced when the connection was lost and found again."""
+
+    sandbox: Sandbox
+    spec: SandboxSpec
+    machine: Machine
+    agent: AgentConnection
+    mirror: Mirror
+    egress: Egress
+    env: dict[str, str]
+    """Base environment of every run."""
+    runs: dict[str, ActiveRun] = field(default_factory=dict)
+    programs: dict[str, str | None] = field(default_factory=dict)
+    """Programs looked for inside, and where they are."""
+    stopping: bool = False
+
+    @property
+    def workspace(self) -> str:
+        """Its workspace's path, the same inside and outside."""
+        return self.sandbox.workspace.path
+
+    async def push(self, root: str, items: Iterable[PushItem] | AsyncIterable[PushItem]) -> PushResult:
+        """The mirror's target."""
+        return await self.agent.push(root, items)
+
+    async def flush(self) -> SyncResult:
+        """Everything on the host's disk and in editors' buffers up to now is inside when this returns."""
+        return await self.mirror.flush(self)
+
+    def touch(self) -> None:
+        """A request concerned it."""
+        self.sandbox = self.sandbox.model_copy(update={"used_at": time.time()})
+
+    async def process_count(self) -> int:
+        """Processes inside, the agent not counted."""
+        found = await self.agent.list("/proc")
+        return sum(entry.path.rpartition("/")[2].isdigit() for entry in found) - 1
+
+    async def which(self, program: str) -> str | None:
+        """Where a program is inside, by the PATH of its runs; what was found is remembered."""
+        if self.programs.get(program) is None:
+            self.programs[program] = None
+            for folder in self.env.get("PATH", "").split(":"):
+                path = f"{folder}/{program}"
+                found = await self.agent.stat(path)
+                if found.kind == "symlink" or (found.kind == "file" and found.mode & 0o111):
+                    self.programs[program] = path
+                    break
+        return self.programs[program]

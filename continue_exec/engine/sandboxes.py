@@ -1,0 +1,324 @@
+"""`sandbox.*`: one persistent sandbox per workspace: made, woken, adopted, stopped, removed.
+
+The user sees no state, only that it is there: `ensure` does whatever that takes. Everything that changes a
+sandbox's state happens under its workspace's lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import shutil
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from ..agent.connection import AgentConnection
+from ..config import Settings
+from ..drivers.base import Driver, Machine, SandboxSpec
+from ..errors import ContinueExecError, InvalidRequest, NotFound
+from ..mirror.mirror import Mirror
+from ..model import SANDBOX_TRANSITIONS, Limits, Sandbox, SandboxState, Workspace
+from ..paths import private
+from ..protocol.methods import SandboxRef
+from ..store.state import State
+from ..tasks import Tasks
+from . import workspaces
+from .folders import Folders
+from .live import Live
+from .networks import Networks
+from .runs import Runs
+from .workspaces import Buffers
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_S = 1.0
+"""How long an agent gets to end by itself; it needs about 10 ms, and then the driver ends the sandbox anyway."""
+
+
+class Sandboxes:
+    """Every sandbox of this user."""
+
+    def __init__(
+        self, *, settings: Settings, folders: Folders, driver: Driver, state: State, networks: Networks, runs: Runs
+    ) -> None:
+        self.settings = settings
+        self.folders = folders
+        self.driver = driver
+        self.state = state
+        self.networks = networks
+        self.runs = runs
+        self.buffers = Buffers()
+        self.live: dict[str, Live] = {}
+        """By workspace path."""
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._tasks = Tasks("sandboxes")
+
+    # Finding
+
+    def all(self) -> list[Sandbox]:
+        """All, last used first."""
+        return [self._current(sandbox) for sandbox in self.state.sandboxes()]
+
+    def get(self, ref: SandboxRef) -> Sandbox:
+        """The sandbox that `ref` names.
+
+        Raises:
+            InvalidRequest: it names none, or a prefix fits several.
+            NotFound: there is no such sandbox.
+        """
+        if ref.workspace is not None:
+            workspace = workspaces.resolve(ref.workspace)
+            found = self.state.sandbox_of(workspace.path)
+            if found is None:
+                raise NotFound(f"{workspace.path} has no sandbox yet", hint="It is made by the first run.")
+            return self._current(found)
+        if not ref.sandbox_id:
+            raise InvalidRequest("Name a sandbox, or a workspace")
+        matching = [s for s in self.state.sandboxes() if s.id.startswith(ref.sandbox_id)]
+        if not matching:
+            raise NotFound(f"There is no sandbox {ref.sandbox_id}", hint="`continue-exec ls` lists them.")
+        if len(matching) > 1:
+            raise InvalidRequest(f"{ref.sandbox_id} fits {len(matching)} sandboxes", hint="Give more of the id.")
+        return self._current(matching[0])
+
+    def _current(self, sandbox: Sandbox) -> Sandbox:
+        live = self.live.get(sandbox.workspace.path)
+        return live.sandbox if live else sandbox
+
+    # Making and waking
+
+    async def ensure(self, workspace: Workspace) -> Live:
+        """The workspace's sandbox, up and connected.
+
+        Raises:
+            HostUnready, DiskFull, SandboxFailed: it cannot be brought up (fail closed).
+        """
+        live = self.live.get(workspace.path)
+        if live is not None and not live.agent.closed.is_set() and not live.stopping:
+            return live
+        async with self._locks[workspace.path]:
+            live = self.live.get(workspace.path)
+            if live is not None and not live.agent.closed.is_set():
+                return live
+            if live is not None:
+                await self._recover(live)
+                if workspace.path in self.live:
+                    return self.live[workspace.path]
+            return await self._start(workspace)
+
+    async def _start(self, workspace: Workspace) -> Live:
+        sandbox = self.state.sandbox_of(workspace.path)
+        fresh = sandbox is None
+        now = time.time()
+        if sandbox is None:
+            sandbox = Sandbox(
+                id=f"sb_{secrets.token_hex(6)}",
+                workspace=workspace,
+                template="host",
+                driver=self.driver.name,
+                isolation="gvisor",
+                state=SandboxState.CREATING,
+                limits=self._limits(),
+                created_at=now,
+                used_at=now,
+            )
+            self.state.save_sandbox(sandbox)
+        else:
+            sandbox = self._set(
+                sandbox, SandboxState.STOPPED if sandbox.state is SandboxState.RUNNING else sandbox.state
+            )
+            sandbox = self._set(sandbox.model_copy(update={"limits": self._limits()}), SandboxState.CREATING)
+        spec = self._spec(sandbox)
+        private(spec.folder)
+        private(spec.sockets)
+        try:
+            machine = await self.driver.start(spec)
+            return await self._open(sandbox, spec, machine, fresh=fresh)
+        except BaseException as error:
+            # Also when cancelled: nothing half up stays behind.
+            await asyncio.shield(self._abandon(sandbox, spec, fresh, error))
+            raise
+
+    async def _abandon(self, sandbox: Sandbox, spec: SandboxSpec, fresh: bool, error: BaseException) -> None:
+        log.warning("%s did not come up: %s", sandbox.id, error)
+        await self.driver.stop(spec)
+        if fresh:
+            await self._erase(sandbox)
+        else:
+            reason = error.message if isinstance(error, ContinueExecError) else "interrupted"
+            self._set(sandbox, SandboxState.FAILED, reason)
+
+    async def _open(self, sandbox: Sandbox, spec: SandboxSpec, machine: Machine, *, fresh: bool) -> Live:
+        egress = await self.networks.open(spec, sandbox.workspace)
+        try:
+            agent = await AgentConnection.open(machine.doorbell, spec.sockets)
+            if fresh:
+                await agent.push("/", egress.files)
+            mirror = Mirror.create(
+                spec.workspace, state_file=self.folders.mirror_state(sandbox.id), include=self.settings.include
+            )
+            await mirror.start()
+        except BaseException:
+            await egress.close()
+            raise
+        sandbox = sandbox.model_copy(update={"isolation": machine.isolation, "rootless": machine.rootless})
+        live = Live(sandbox, spec, machine, agent, mirror, egress, env={**machine.env, **egress.env})
+        for client, texts in self.buffers.of(live.workspace).items():
+            mirror.set_buffers(client, texts)
+        live.sandbox = self._set(sandbox, SandboxState.RUNNING)
+        self.live[live.workspace] = live
+        await self.runs.adopt(live, agent.hello)
+        self._tasks.spawn(f"guard {sandbox.id}", self._guard(live))
+        self._tasks.spawn(f"mirror {sandbox.id}", self._mirror(live))
+        return live
+
+    def _spec(self, sandbox: Sandbox) -> SandboxSpec:
+        return SandboxSpec(
+            sandbox_id=sandbox.id,
+            folder=self.folders.sandbox(sandbox.id),
+            sockets=self.folders.sockets(sandbox.id),
+            workspace=Path(sandbox.workspace.path),
+            agent=self.folders.agent,
+            limits=sandbox.limits,
+        )
+
+    def _limits(self) -> Limits:
+        chosen = self.settings
+        return Limits(memory_bytes=chosen.memory_bytes, cpus=chosen.cpus, processes=chosen.processes)
+
+    def _set(self, sandbox: Sandbox, state: SandboxState, reason: str = "") -> Sandbox:
+        SANDBOX_TRANSITIONS.check(sandbox.state, state)
+        sandbox = sandbox.model_copy(update={"state": state, "reason": reason, "used_at": time.time()})
+        self.state.save_sandbox(sandbox)
+        return sandbox
+
+    # Adopting what an earlier engine left, and what came loose
+
+    async def adopt(self) -> None:
+        """Take over the sandboxes that an earlier engine left running; called once, before any request."""
+        for sandbox in self.state.sandboxes():
+            if sandbox.state not in (SandboxState.RUNNING, SandboxState.CREATING):
+                continue
+            async with self._locks[sandbox.workspace.path]:
+                try:
+                    await self._adopt(sandbox)
+                except (ContinueExecError, OSError) as error:
+                    log.warning("%s could not be adopted: %s", sandbox.id, error)
+                    await self._lay_down(sandbox, f"it could not be adopted: {error}")
+
+    async def _adopt(self, sandbox: Sandbox) -> None:
+        spec = self._spec(sandbox)
+        machine = await self.driver.connect(spec) if sandbox.state is SandboxState.RUNNING else None
+        if machine is None:
+            await self._lay_down(sandbox, "the sandbox had ended when the engine came back")
+            return
+        private(spec.sockets)
+        await self._open(sandbox, spec, machine, fresh=False)
+        log.info("adopted %s", sandbox.id)
+
+    async def _lay_down(self, sandbox: Sandbox, reason: str) -> None:
+        """Make sure nothing of it runs; its active runs are lost, its files stay."""
+        await self.driver.stop(self._spec(sandbox))
+        self.runs.lose(sandbox.id, reason)
+        final = SandboxState.FAILED if sandbox.state is SandboxState.CREATING else SandboxState.STOPPED
+        self._set(sandbox, final, reason)
+
+    async def _guard(self, live: Live) -> None:
+        """Wait until the agent's connection is lost; then find the sandbox again, or say that it has ended."""
+        while True:
+            await live.agent.closed.wait()
+            async with self._locks[live.workspace]:
+                if live.stopping or self.live.get(live.workspace) is not live:
+                    return
+                if live.agent.closed.is_set():
+                    await self._recover(live)
+                if self.live.get(live.workspace) is not live:
+                    return
+                self._tasks.spawn(f"mirror {live.sandbox.id}", self._mirror(live))
+
+    async def _mirror(self, live: Live) -> None:
+        """Push changes as they happen. If that fails, the next run's flush does the same and tells the user."""
+        try:
+            await live.mirror.live(live)
+        except ContinueExecError as error:
+            log.warning("%s: live mirror ended: %s", live.sandbox.id, error)
+
+    async def _recover(self, live: Live) -> None:
+        """Under the lock: connect again if the sandbox lives, else close what belonged to it."""
+        log.warning("%s: connection to the agent lost: %s", live.sandbox.id, live.agent.close_reason)
+        try:
+            if await self.driver.connect(live.spec) is not None:
+                live.agent = await AgentConnection.open(live.machine.doorbell, live.spec.sockets)
+                await self.runs.adopt(live, live.agent.hello)
+                return
+        except ContinueExecError as error:
+            log.warning("%s: its agent does not answer: %s", live.sandbox.id, error)
+        await self._close(live)
+        await self._lay_down(live.sandbox, "the sandbox ended unexpectedly")
+
+    # Ending
+
+    async def stop(self, ref: SandboxRef) -> Sandbox:
+        """End every process of it; files stay."""
+        sandbox = self.get(ref)
+        async with self._locks[sandbox.workspace.path]:
+            return await self._stop(self.get(SandboxRef(sandbox_id=sandbox.id)), "stopped")
+
+    async def _stop(self, sandbox: Sandbox, reason: str) -> Sandbox:
+        live = self.live.get(sandbox.workspace.path)
+        if live is not None:
+            live.stopping = True
+            try:
+                async with asyncio.timeout(SHUTDOWN_S):
+                    await live.agent.shutdown()
+            except (TimeoutError, ContinueExecError) as error:
+                log.info("%s: agent did not end by itself: %s", sandbox.id, error)
+            await self._close(live)
+        await self.driver.stop(self._spec(sandbox))
+        self.runs.lose(sandbox.id, "its sandbox was stopped")
+        if sandbox.state is SandboxState.RUNNING:
+            sandbox = self._set(sandbox, SandboxState.STOPPED, reason)
+        return sandbox
+
+    async def stop_idle(self, live: Live) -> bool:
+        """Stop it if nothing runs in it and nobody used it for `sandbox_idle_s`."""
+        async with self._locks[live.workspace]:
+            idle = time.time() - live.sandbox.used_at > self.settings.sandbox_idle_s
+            if not idle or live.runs or live.stopping or live.agent.closed.is_set():
+                return False
+            if await live.process_count() > 0:
+                return False
+            await self._stop(live.sandbox, "idle")
+            return True
+
+    async def remove(self, ref: SandboxRef) -> None:
+        """Stop it and delete all its files."""
+        sandbox = self.get(ref)
+        async with self._locks[sandbox.workspace.path]:
+            sandbox = await self._stop(self.get(SandboxRef(sandbox_id=sandbox.id)), "removed")
+            await self._erase(sandbox)
+
+    async def _erase(self, sandbox: Sandbox) -> None:
+        await self.driver.destroy(self._spec(sandbox))
+        self.runs.delete_of(sandbox.id)
+        self.state.delete_sandbox(sandbox.id)
+        self.folders.mirror_state(sandbox.id).unlink(missing_ok=True)
+        for folder in (self.folders.sandbox(sandbox.id), self.folders.sockets(sandbox.id)):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def _close(self, live: Live) -> None:
+        """Let go of what the engine holds for it. Idempotent."""
+        self.live.pop(live.workspace, None)
+        await live.mirror.stop()
+        await live.agent.close()
+        await live.egress.close()
+
+    async def close(self) -> None:
+        """The engine ends: let go of every sandbox; they and their runs go on."""
+        await self._tasks.close()
+        for live in list(self.live.values()):
+            live.stopping = True
+            self.state.save_sandbox(live.sandbox)
+            await self._close(live)
