@@ -61,36 +61,84 @@ def header(kind: int, stream: int, length: int) -> bytes:
 
 
 class Parser:
-    """Cuts frames out of bytes that arrive in any pieces. Holds at most one incomplete frame.
+    """Cuts frames out of bytes that arrive in any pieces, in place: payloads are views of the buffer received into.
+
+    Either receive straight into it (`space`, then `take`), or hand it bytes (`feed`). Holds at most one incomplete
+    frame; the buffer starts small, as most connections are quiet, and grows to at most one largest frame.
 
     A header that cannot be right (unknown kind, oversized length) raises `ProtocolError` at once, before
     any payload is awaited: the connection is then closed, as nothing after it can be trusted.
     """
 
+    SMALLEST = 1 << 16
+    LARGEST = HEADER_SIZE + MAX_PAYLOAD
+
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = bytearray(self.SMALLEST)
+        self._view = memoryview(self._buffer)
+        self._start = 0  # of the bytes not yet taken
+        self._end = 0
+        self._wanted = HEADER_SIZE  # bytes of the frame at _start, as far as they are known
+
+    def space(self) -> memoryview:
+        """Where the next bytes go; never empty. Views that `take` yielded are not valid any more."""
+        start, end, size = self._start, self._end, len(self._buffer)
+        pending = end - start
+        if pending == 0:
+            self._start = self._end = 0
+            return self._view
+        if start and (start + self._wanted > size or size - end < size // 4):
+            self._view[:pending] = self._view[start:end]
+            self._start, self._end = 0, pending
+        if self._wanted > size:
+            self._resize(self._wanted)
+        return self._view[self._end :]
+
+    def take(self, count: int) -> Iterator[tuple[int, int, memoryview]]:
+        """Yield `(kind, stream, payload)` for every frame complete now that `count` bytes were put into `space()`.
+
+        The payload is valid until the next call of `space`.
+        """
+        self._end += count
+        # A reader that fills the buffer to the brim is busy: fewer, larger reads from now on.
+        full = self._end == len(self._buffer)
+        buffer, view, end = self._buffer, self._view, self._end
+        while end - self._start >= HEADER_SIZE:
+            at = self._start + HEADER_SIZE
+            length, kind, stream = HEADER.unpack_from(buffer, self._start)
+            if length > MAX_PAYLOAD:
+                raise ProtocolError(f"A frame announces {length} bytes; the limit is {MAX_PAYLOAD}.")
+            if kind not in KNOWN_KINDS:
+                raise ProtocolError(f"A frame has the unknown kind {kind:#04x}.")
+            if end - at < length:
+                self._wanted = HEADER_SIZE + length
+                break
+            self._start = at + length
+            self._wanted = HEADER_SIZE
+            yield kind, stream, view[at : at + length]
+        if full and len(buffer) < self.LARGEST:
+            self._resize(min(self.LARGEST, 4 * len(buffer)))
 
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[tuple[int, int, bytes]]:
-        """Yield `(kind, stream, payload)` for every frame that `data` completes."""
-        self._buffer += data
-        at = 0
-        try:
-            while len(self._buffer) - at >= HEADER_SIZE:
-                length, kind, stream = HEADER.unpack_from(self._buffer, at)
-                if length > MAX_PAYLOAD:
-                    raise ProtocolError(f"A frame announces {length} bytes; the limit is {MAX_PAYLOAD}.")
-                if kind not in KNOWN_KINDS:
-                    raise ProtocolError(f"A frame has the unknown kind {kind:#04x}.")
-                end = at + HEADER_SIZE + length
-                if len(self._buffer) < end:
-                    break
-                payload = bytes(memoryview(self._buffer)[at + HEADER_SIZE : end])
-                at = end
-                yield kind, stream, payload
-        finally:
-            del self._buffer[:at]
+        """Yield `(kind, stream, payload)` for every frame that `data` completes. To be iterated to its end."""
+        rest = memoryview(data)
+        while len(rest):
+            space = self.space()
+            count = min(len(space), len(rest))
+            space[:count] = rest[:count]
+            rest = rest[count:]
+            for kind, stream, payload in self.take(count):
+                yield kind, stream, bytes(payload)
+
+    def _resize(self, size: int) -> None:
+        """A larger buffer that holds what is pending. Views of the old one stay readable."""
+        larger = bytearray(size)
+        pending = self._end - self._start
+        larger[:pending] = self._view[self._start : self._end]
+        self._buffer, self._view = larger, memoryview(larger)
+        self._start, self._end = 0, pending
 
     @property
     def pending(self) -> int:
         """Bytes held of a frame that is not complete; at a clean end of stream this is 0."""
-        return len(self._buffer)
+        return self._end - self._start
