@@ -49,13 +49,14 @@ class Engine:
         self.requests = 0
         self.used_at = time.time()
         self.on_stop: Callable[[], None] = lambda: None
+        self.networks = Networks(settings, folders.home)
         self.runs = Runs(settings=settings, folders=folders, state=state)
         self.sandboxes = Sandboxes(
             settings=settings,
             folders=folders,
             driver=driver,
             state=state,
-            networks=Networks(settings, folders.home),
+            networks=self.networks,
             runs=self.runs,
         )
         self._handlers: dict[str, Handler] = {
@@ -95,12 +96,14 @@ class Engine:
 
     async def adopt(self) -> None:
         """Take over what an earlier engine left; before the first request."""
+        await self.networks.start()
         await self.sandboxes.adopt()
 
     async def close(self) -> None:
         """End this engine; sandboxes and runs go on."""
         await self.runs.close()
         await self.sandboxes.close()
+        await self.networks.close()
         self.state.close()
 
     # engine.*

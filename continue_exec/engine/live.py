@@ -10,9 +10,9 @@ from ..agent.connection import AgentConnection
 from ..drivers.base import Machine, SandboxSpec
 from ..mirror.mirror import Mirror
 from ..model import Sandbox
+from ..network.proxy import Decision, EgressProxy
 from ..protocol.agent import PushItem, PushResult
 from ..protocol.methods import SyncResult
-from .networks import Egress
 from .streams import ActiveRun
 
 
@@ -25,7 +25,7 @@ class Live:
     machine: Machine
     agent: AgentConnection
     mirror: Mirror
-    egress: Egress
+    egress: EgressProxy
     env: dict[str, str]
     """Base environment of every run."""
     runs: dict[str, ActiveRun] = field(default_factory=dict)
@@ -49,6 +49,14 @@ class Live:
     def touch(self) -> None:
         """A request concerned it."""
         self.sandbox = self.sandbox.model_copy(update={"used_at": time.time()})
+
+    def refused(self, decision: Decision) -> None:
+        """Tell the active runs that policy refused a host: which of them asked is not known yet."""
+        key = (decision.host, decision.port)
+        for active in self.runs.values():
+            if key not in active.refused:
+                active.refused.add(key)
+                active.notice("egress_refused", f"{decision.host}:{decision.port} was refused: {decision.reason}.")
 
     async def process_count(self) -> int:
         """Processes inside, the agent not counted."""

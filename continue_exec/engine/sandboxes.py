@@ -12,6 +12,7 @@ import secrets
 import shutil
 import time
 from collections import defaultdict
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from ..agent.connection import AgentConnection
@@ -27,7 +28,7 @@ from ..tasks import Tasks
 from . import workspaces
 from .folders import Folders
 from .live import Live
-from .networks import Networks
+from .networks import Networks, files_of
 from .runs import Runs
 from .workspaces import Buffers
 
@@ -151,25 +152,27 @@ class Sandboxes:
             self._set(sandbox, SandboxState.FAILED, reason)
 
     async def _open(self, sandbox: Sandbox, spec: SandboxSpec, machine: Machine, *, fresh: bool) -> Live:
-        egress = await self.networks.open(spec, sandbox.workspace)
-        try:
+        """Connect to a sandbox that is up, and give it its way out, its files and its mirror."""
+        async with AsyncExitStack() as undo:
+            live: Live | None = None
+            egress = await self.networks.open(spec.sockets / "egress.sock", lambda d: live.refused(d) if live else None)
+            undo.push_async_callback(egress.close)
             agent = await AgentConnection.open(machine.doorbell, spec.sockets)
+            undo.push_async_callback(agent.close)
+            carried = await self.networks.carried()
             if fresh:
-                await agent.push("/", egress.files)
-            mirror = Mirror.create(
-                spec.workspace, state_file=self.folders.mirror_state(sandbox.id), include=self.settings.include
-            )
+                await agent.push("/", files_of(carried))
+            mirror = Mirror(spec.workspace, self.folders.mirror_state(sandbox.id), include=self.settings.include)
             await mirror.start()
-        except BaseException:
-            await egress.close()
-            raise
-        sandbox = sandbox.model_copy(update={"isolation": machine.isolation, "rootless": machine.rootless})
-        live = Live(sandbox, spec, machine, agent, mirror, egress, env={**machine.env, **egress.env})
-        for client, texts in self.buffers.of(live.workspace).items():
-            mirror.set_buffers(client, texts)
-        live.sandbox = self._set(sandbox, SandboxState.RUNNING)
-        self.live[live.workspace] = live
-        await self.runs.adopt(live, agent.hello)
+            undo.push_async_callback(mirror.stop)
+            sandbox = sandbox.model_copy(update={"isolation": machine.isolation, "rootless": machine.rootless})
+            live = Live(sandbox, spec, machine, agent, mirror, egress, env={**machine.env, **carried.env})
+            for client, texts in self.buffers.of(live.workspace).items():
+                mirror.set_buffers(client, texts)
+            live.sandbox = self._set(sandbox, SandboxState.RUNNING)
+            self.live[live.workspace] = live
+            await self.runs.adopt(live, agent.hello)
+            undo.pop_all()
         self._tasks.spawn(f"guard {sandbox.id}", self._guard(live))
         self._tasks.spawn(f"mirror {sandbox.id}", self._mirror(live))
         return live

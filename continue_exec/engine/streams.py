@@ -28,6 +28,8 @@ class ActiveRun:
     """Why it is being ended, when not by itself."""
     timer: asyncio.TimerHandle | None = None
     cancelling: int = 0
+    refused: set[tuple[str, int]] = field(default_factory=set)
+    """Hosts and ports whose refusal its followers have been told of."""
 
     def update(self, **changes: object) -> None:
         """Replace fields of `run`; a change of state must be legal."""
