@@ -67,9 +67,11 @@ class Methods:
         """Flush the mirror: the sandbox holds what the host holds."""
         return await self._typed("workspace.sync", path=path, root=root)  # type: ignore[no-any-return]
 
-    async def workspace_buffers(self, client: str, buffers: Sequence[Json]) -> None:
+    async def workspace_buffers(
+        self, client: str, buffers: Sequence[Json], *, pid: int | None = None, workspace: Json | None = None
+    ) -> None:
         """Set or clear unsaved buffers: `{"path": ..., "text": ... or None}`."""
-        await self._typed("workspace.buffers", client=client, buffers=list(buffers))
+        await self._typed("workspace.buffers", client=client, buffers=list(buffers), pid=pid, workspace=workspace)
 
     async def sandbox_ensure(self, path: str, *, root: bool = False) -> Sandbox:
         """The workspace's sandbox, made and started if need be."""

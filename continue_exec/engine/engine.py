@@ -139,6 +139,7 @@ class Engine:
         return workspaces.resolve(params)
 
     async def _sync(self, params: m.WorkspaceRef) -> m.SyncResult:
+        self._drop_gone_buffers()
         live = await self.sandboxes.ensure(workspaces.resolve(params))
         live.touch()
         return await live.flush()
@@ -149,6 +150,11 @@ class Engine:
             if live := self.sandboxes.live.get(path):
                 live.mirror.set_buffers(params.client, texts)
         return m.Nothing()
+
+    def _drop_gone_buffers(self) -> None:
+        for path, client, texts in self.sandboxes.buffers.drop_gone():
+            if live := self.sandboxes.live.get(path):
+                live.mirror.set_buffers(client, texts)
 
     # sandbox.*
 
@@ -176,6 +182,7 @@ class Engine:
         given = [name for name in ("argv", "code", "file") if getattr(params, name)]
         if len(given) != 1 and not (params.file and params.argv):
             raise InvalidRequest("Give exactly one of argv, code and file (argv beside file: its arguments)")
+        self._drop_gone_buffers()
         live = await self.sandboxes.ensure(workspaces.resolve(params.workspace))
         return (await self.runs.start(live, params)).run
 

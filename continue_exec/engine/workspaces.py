@@ -54,16 +54,22 @@ def folder_inside(workspace: Workspace, path: str) -> str:
 
 
 class Buffers:
-    """Unsaved buffers by workspace and client. They outlive a sandbox, not the engine: doors send them again."""
+    """Unsaved buffers by workspace and client. They outlive a sandbox, not the engine: doors send them again.
+
+    A client that named its process is forgotten when that is gone, so that a killed editor's text does not run on.
+    """
 
     def __init__(self) -> None:
         self._texts: dict[str, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
+        self._pids: dict[str, int] = {}
 
     def set(self, request: BuffersSet) -> dict[str, dict[str, str | None]]:
         """Keep the texts (null: forget); returns, by workspace, what changed."""
         changed: dict[str, dict[str, str | None]] = defaultdict(dict)
+        if request.pid is not None:
+            self._pids[request.client] = request.pid
         for buffer in request.buffers:
-            workspace = resolve(WorkspaceRef(path=os.path.dirname(buffer.path)))
+            workspace = resolve(request.workspace or WorkspaceRef(path=os.path.dirname(buffer.path)))
             path = inside(workspace, buffer.path)
             texts = self._texts[workspace.path][request.client]
             if buffer.text is None:
@@ -73,6 +79,26 @@ class Buffers:
             changed[workspace.path][path] = buffer.text
         return changed
 
+    def drop_gone(self) -> list[tuple[str, str, dict[str, str | None]]]:
+        """Forget clients whose process is gone; returns (workspace, client, path → null) of each."""
+        dropped: list[tuple[str, str, dict[str, str | None]]] = []
+        for client in [client for client, pid in self._pids.items() if not _alive(pid)]:
+            del self._pids[client]
+            for workspace, clients in self._texts.items():
+                if texts := clients.pop(client, None):
+                    dropped.append((workspace, client, dict.fromkeys(texts)))
+        return dropped
+
     def of(self, workspace: str) -> dict[str, dict[str, str]]:
         """Client → path → text."""
         return {client: dict(texts) for client, texts in self._texts.get(workspace, {}).items()}
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

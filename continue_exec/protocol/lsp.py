@@ -85,7 +85,6 @@ class RunAccepted(LspModel):
     """The run exists. Its events follow as `continueExec/event`, never before this answer."""
 
     run_id: str
-    run: Run
 
 
 class StdinParams(LspModel):
@@ -143,8 +142,10 @@ class SidecarStatus(LspModel):
 class EventParams(LspModel):
     """Events `firstSeq` to `event.seq` of a run, in order and without a gap.
 
-    Only output is ever joined: pieces of one stream that came within 16 ms, at most 64 KiB of them. Output is always
-    `text` here: bytes that are not UTF-8 become U+FFFD (`continue-exec logs ID` has them unharmed).
+    Only output is ever joined: pieces of one stream that came within 16 ms, at most 64 KiB of them unless one piece
+    alone is larger. Output is always `text` here: bytes that are not UTF-8 become U+FFFD (`continue-exec logs ID` has
+    them unharmed). Two things repeat the last number: the U+FFFD for a character that the command left unfinished, and
+    a `notice` of the sidecar's own when it can follow no further (its `code` is then that of an error).
     """
 
     run_id: str
@@ -160,7 +161,7 @@ REQUESTS: dict[str, Method] = {
     "continueExec/stdin": Method(StdinParams, Nothing, "Write to a run's standard input."),
     "continueExec/resize": Method(ResizeParams, Nothing, "Tell a run's terminal its size."),
     "continueExec/cancel": Method(CancelParams, Run, "End a run for certain."),
-    "continueExec/attach": Method(AttachParams, RunAccepted, "Follow a run from an event on."),
+    "continueExec/attach": Method(AttachParams, Run, "Follow a run from an event on."),
     "continueExec/detach": Method(DetachParams, Nothing, "Stop receiving a run's events."),
     "continueExec/runs": Method(RunsParams, RunList, "Runs, newest first."),
     "continueExec/sandboxes": Method(Nothing, SandboxList, "Every sandbox of this user."),

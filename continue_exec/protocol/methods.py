@@ -43,7 +43,9 @@ class Buffer(Model):
 class BuffersSet(Model):
     """Set or clear unsaved buffers of one client."""
 
-    client: str = Field(description="of this door, so that its buffers go when it does")
+    client: str = Field(description="of this door")
+    pid: int | None = Field(default=None, gt=0, description="process of this door: its buffers go when it does")
+    workspace: WorkspaceRef | None = Field(default=None, description="that holds them; default: found for each path")
     buffers: tuple[Buffer, ...]
 
 

@@ -91,7 +91,7 @@ export async function example(engine: Engine, sidecar: Sidecar): Promise<Run> {
     describeEvent(params.event);
   });
   const accepted = await sidecar.sendRequest("continueExec/run", { argv: ["true"], timeoutS: code ?? null });
-  await sidecar.sendRequest("continueExec/attach", { runId: accepted.runId, after: accepted.run.last_seq });
+  await sidecar.sendRequest("continueExec/attach", { runId: accepted.runId, after: run.last_seq });
   // @ts-expect-error a method that does not exist
   await engine.call("run.nothing", {});
   // @ts-expect-error parameters that lack what is required

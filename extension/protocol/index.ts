@@ -164,6 +164,8 @@ export interface RunGap {
   /** of the last event that is gone */
   readonly seq: number;
   readonly first_missing: number;
+  /** of output, where that is known */
+  readonly bytes_missing?: number | null;
   readonly message: string;
 }
 
@@ -215,8 +217,12 @@ export interface Buffer {
 
 /** Set or clear unsaved buffers of one client. */
 export interface BuffersSet {
-  /** of this door, so that its buffers go when it does */
+  /** of this door */
   readonly client: string;
+  /** process of this door: its buffers go when it does */
+  readonly pid?: number | null;
+  /** that holds them; default: found for each path */
+  readonly workspace?: WorkspaceRef | null;
   readonly buffers: readonly Buffer[];
 }
 
@@ -482,7 +488,6 @@ export interface LanguageList {
 /** The run exists. Its events follow as `continueExec/event`, never before this answer. */
 export interface RunAccepted {
   readonly runId: string;
-  readonly run: Run;
 }
 
 /** The sidecar, and the engine if it is up. Never starts the engine. */
@@ -496,8 +501,11 @@ export interface SidecarStatus {
 /**
  * Events `firstSeq` to `event.seq` of a run, in order and without a gap.
  *
- * Only output is ever joined: pieces of one stream that came within 16 ms, at most 64 KiB of them. Output is always
- * `text` here: bytes that are not UTF-8 become U+FFFD (`continue-exec logs ID` has them unharmed).
+ * Only output is ever joined: pieces of one stream that came within 16 ms, at most 64 KiB of them unless one piece
+ * alone is larger. Output is always `text` here: bytes that are not UTF-8 become U+FFFD (`continue-exec logs ID` has
+ * them unharmed). Two things repeat the last number: the U+FFFD for a character that the command left unfinished,
+ * and
+ * a `notice` of the sidecar's own when it can follow no further (its `code` is then that of an error).
  */
 export interface EventParams {
   readonly runId: string;
@@ -614,7 +622,7 @@ export interface LspRequests {
   /** End a run for certain. */
   "continueExec/cancel": { params: CancelParams; result: Run; };
   /** Follow a run from an event on. */
-  "continueExec/attach": { params: AttachParams; result: RunAccepted; };
+  "continueExec/attach": { params: AttachParams; result: Run; };
   /** Stop receiving a run's events. */
   "continueExec/detach": { params: DetachParams; result: Nothing; };
   /** Runs, newest first. */
