@@ -95,7 +95,7 @@ class AgentConnection(Dispatch):
         run = RunStream(self._channel, params.stream, sink, 0)
         self._open(run, run.stdin)
         with self._retiring_on_error(params.stream):
-            return await self.call("exec", params, wire.ExecResult)
+            return await self.call("exec", params, wire.ExecResult, first=lambda result: run.started(result.pid))
 
     async def attach(self, stream: int, offset: int, sink: Sink) -> None:
         """Take over a run that an earlier connection had; output from byte `offset` on goes to `sink`.

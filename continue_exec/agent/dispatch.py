@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import Conflict, ProtocolError, SandboxLost
@@ -43,7 +43,7 @@ class Dispatch:
     def __init__(self) -> None:
         self._channel = Channel(self._frame, self._grant_busy, self._lost)
         self._ids = itertools.count(1)
-        self._pending: dict[int, _Answer] = {}
+        self._pending: dict[int, tuple[_Answer, Callable[[Any], None] | None]] = {}
         self._streams: dict[int, Inbound] = {}
         self._outbound: dict[int, Outbound] = {}
         self._retired: dict[int, int] = {}  # stream: bytes it may still send
@@ -67,16 +67,26 @@ class Dispatch:
     # Requests
 
     async def call(
-        self, method: str, params: Model, result_type: type[AnyModel], *, timeout_s: float | None = CALL_TIMEOUT_S
+        self,
+        method: str,
+        params: Model,
+        result_type: type[AnyModel],
+        *,
+        timeout_s: float | None = CALL_TIMEOUT_S,
+        first: Callable[[AnyModel], None] | None = None,
     ) -> AnyModel:
         """Send a request and wait for its answer.
+
+        Args:
+            first: is called with the result before any frame that follows it is looked at.
 
         Raises:
             SandboxLost: the connection is closed or closes, or no answer came within `timeout_s` seconds.
             TooLarge: the request does not fit a frame.
             ContinueExecError: what the agent answered, as its class.
         """
-        answer = await self._begin(method, params)
+        hook = None if first is None else lambda result: first(control.shape(result_type, result))
+        answer = await self._begin(method, params, hook)
         try:
             async with asyncio.timeout(timeout_s):
                 response = await answer
@@ -87,12 +97,12 @@ class Dispatch:
             ) from None
         return self._finish(response, result_type)
 
-    async def _begin(self, method: str, params: Model) -> _Answer:
+    async def _begin(self, method: str, params: Model, hook: Callable[[Any], None] | None = None) -> _Answer:
         await self._channel.drain()
         id = next(self._ids)
         payload = control.encode_request(id, method, params.model_dump(exclude_none=True))
         answer: _Answer = asyncio.get_running_loop().create_future()
-        self._pending[id] = answer
+        self._pending[id] = answer, hook
         self._channel.send(_CONTROL, 0, payload)
         return answer
 
@@ -174,7 +184,9 @@ class Dispatch:
             raise ProtocolError("The agent sent a response to no request, or a second one.")
         if ("result" in message) == ("error" in message):
             raise ProtocolError("The agent sent a response that is neither a result nor an error.")
-        answer = self._pending.pop(id)
+        answer, hook = self._pending.pop(id)
+        if hook is not None and "result" in message:
+            hook(message["result"])
         if not answer.done():  # done: its caller was cancelled
             answer.set_result(message)
 
@@ -220,7 +232,7 @@ class Dispatch:
             self._idle.cancel()
             self._idle = None
         pending, self._pending = self._pending, {}
-        for answer in pending.values():
+        for answer, _ in pending.values():
             if not answer.done():
                 answer.set_result(None)
         streams, self._streams = self._streams, {}

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import struct
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from ..errors import ProtocolError
@@ -37,6 +38,10 @@ CREDIT = struct.Struct(">I")
 
 class Sink(Protocol):
     """Who keeps a run's output. Called on the event loop, in order; must not block it for long."""
+
+    def started(self, pid: int) -> None:
+        """The process exists. Called before anything else, by `exec` only."""
+        ...
 
     def output(self, kind: int, data: memoryview) -> None:
         """Bytes of STDOUT or STDERR (`Kind`). They must be kept before this returns: `data` is reused, and credit
@@ -94,6 +99,11 @@ class RunStream(Inbound):
         self._offset = offset
         self._note: Exited | None = None
 
+    def started(self, pid: int) -> None:
+        """Tell the sink."""
+        if self._sink is not None:
+            self._shield(self._sink.started, pid)
+
     def receive(self, kind: int, data: memoryview) -> None:
         """Hand output to the sink."""
         size = len(data)
@@ -103,12 +113,8 @@ class RunStream(Inbound):
             raise ProtocolError(f"The agent sent output of stream {self.stream} beyond its announced end.")
         if self._sink is None:
             return
-        try:
-            self._sink.output(kind, data)
-        except Exception:
-            # One run whose output cannot be kept must not end the others. Without credit its command waits.
-            log.exception("output of stream %d could not be kept", self.stream)
-            self.lost()
+        if not self._shield(self._sink.output, kind, data):
+            self.lost()  # not granted, so that the command waits until somebody can keep what it says
             return
         self.owed += size
         if self.owed >= GRANT_AT:
@@ -128,20 +134,23 @@ class RunStream(Inbound):
         if self._offset == note.end and (sink := self._sink) is not None:
             self._sink = None
             self.owed = 0  # nothing more comes: no grant is needed
-            try:
-                sink.exited(note)
-            except Exception:
-                log.exception("the exit of stream %d could not be kept", self.stream)
+            self._shield(sink.exited, note)
 
     def lost(self) -> None:
         """Tell the sink, unless it has had the exit."""
         self.stdin.end()
         sink, self._sink = self._sink, None
         if sink is not None:
-            try:
-                sink.lost()
-            except Exception:
-                log.exception("the sink of stream %d failed", self.stream)
+            self._shield(sink.lost)
+
+    def _shield(self, tell: Callable[..., None], *what: object) -> bool:
+        """Whether the sink took it. One run whose output cannot be kept must not end the others."""
+        try:
+            tell(*what)
+        except Exception:
+            log.exception("what stream %d said could not be kept", self.stream)
+            return False
+        return True
 
 
 class Reading(Inbound):

@@ -104,12 +104,17 @@ class Kept:
         self.out: list[tuple[int, bytes]] = []
         self.note: Any = None
         self.losses = 0
+        self.pid = 0
         self.ended = asyncio.Event()
         self.arrived = asyncio.Event()
 
     @property
     def data(self) -> bytes:
         return b"".join(data for _, data in self.out)
+
+    def started(self, pid: int) -> None:
+        assert not self.out
+        self.pid = pid
 
     def output(self, kind: int, data: memoryview) -> None:
         assert self.note is None

@@ -11,7 +11,7 @@ import pytest
 from continue_exec.agent.connection import AgentConnection
 from continue_exec.errors import CommandNotFound, Conflict, NotFound, SandboxLost, TooLarge, VersionMismatch
 from continue_exec.protocol.agent import INITIAL_CREDIT, Exec, Exited, FileStat, Path
-from continue_exec.protocol.frames import HEADER, MAX_PAYLOAD, Kind
+from continue_exec.protocol.frames import HEADER, MAX_PAYLOAD, Kind, encode
 
 
 def run(stream: int, *argv: str, stdin: bool = False) -> Exec:
@@ -32,20 +32,37 @@ async def started(peer: Any, connection: AgentConnection, kept: Any) -> tuple[in
     return stream, sink
 
 
-async def test_output_before_the_response_is_not_missed(peer: Any, connection: AgentConnection, kept: Any) -> None:
+async def test_output_is_not_missed_and_exit_waits_for_all_of_it(
+    peer: Any, connection: AgentConnection, kept: Any
+) -> None:
     stream, sink = connection.new_stream(), kept()
     async with asyncio.TaskGroup() as group:
         started = group.create_task(connection.exec(run(stream), sink))
         request = await peer.request("exec")
+        peer.respond(request["id"], result={"pid": 3})
         peer.send(Kind.STDOUT, stream, b"early ")
         peer.control(**exited(stream, 9))
         peer.send(Kind.STDERR, stream, b"\xff\x00!")
-        peer.respond(request["id"], result={"pid": 3})
     assert started.result().pid == 3
     await sink.ended.wait()
     assert sink.out == [(Kind.STDOUT, b"early "), (Kind.STDERR, b"\xff\x00!")]
     assert isinstance(sink.note, Exited)
     assert request["params"]["stream"] == stream
+
+
+async def test_the_process_is_known_before_its_output(peer: Any, connection: AgentConnection, kept: Any) -> None:
+    class Ordered(kept):  # type: ignore[misc]
+        def output(self, kind: int, data: memoryview) -> None:
+            super().output(kind, b"%d:%b" % (self.pid, data))
+
+    sink = Ordered()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(connection.exec(run(1), sink))
+        request = await peer.request("exec")
+        message = json.dumps({"id": request["id"], "result": {"pid": 3}}).encode()
+        peer.raw(encode(Kind.CONTROL, 0, message) + encode(Kind.STDOUT, 1, b"x"))  # read at once
+    await sink.until(3)
+    assert sink.data == b"3:x"
 
 
 async def test_an_error_is_raised_as_its_class_and_leaves_no_stream(
