@@ -1,0 +1,13 @@
+"""gVisor on this machine, without Docker: as root, or as an ordinary user in a user namespace.
+
+driver      start, connect, stop, destroy
+launch      the helper that becomes `runsc run`: namespaces, mounts (a script of its own)
+bundle      the OCI configuration
+rootfs      template `host`: what is mounted where; layer, etc, registries, toolchains: what it consists of
+processes   finding and ending a sandbox's host processes; record: remembering them; removal: deleting its files
+cgroups     limits;  locate  which runsc;  failures  errors with remedies;  probe  the checks for `doctor`
+"""
+
+from .driver import RunscDriver
+
+__all__ = ["RunscDriver"]

@@ -1,0 +1,316 @@
+"""The runsc driver. One Sandbox is one `runsc run --detach`; all its mounts live in its own mount namespace.
+
+What a sandbox's folder holds:
+
+    upper/ work/ over/   its files (overlay uppers), plain files on the host
+    root/                mount point, empty as seen from the host
+    config.json bell log the bundle, the doorbell, the agent's and runsc's words
+    state/               runsc's own state
+    machine.json         what was booted (record.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import marshal
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ... import paths
+from ...errors import HostUnready, SandboxFailed
+from ..base import Capability, Check, Machine, SandboxSpec
+from . import bundle, cgroups, failures, layer, locate, processes, record, removal, rootfs
+
+CONTAINER_ID = "sb"
+"""Short, because runsc puts it into the path of its control socket."""
+
+SUN_PATH = 107
+"""Longest path of a Unix socket (unix(7))."""
+
+START_TIMEOUT_S = 60.0
+"""For `runsc run`, which takes 0.2 s; a machine that swaps or a cold disk may need much longer."""
+
+LOG_LIMIT = 4 << 20
+"""Bytes of log kept at a start; older text is cut then."""
+
+_ARCHITECTURES = ("x86_64", "aarch64")
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A launch that is ready to go."""
+
+    plan: dict[str, Any]
+    env: dict[str, str]
+    record: record.Record
+
+
+class RunscDriver:
+    """Driver `runsc`.
+
+    Args:
+        runsc: the binary; None: found on PATH and in the usual places.
+        home: where the template's layers are kept; None: paths.home().
+        environ: the user's environment, from which toolchains, certificates and registries are found; None: ours.
+    """
+
+    name = "runsc"
+
+    def __init__(
+        self, runsc: Path | None = None, *, home: Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self._explicit = runsc
+        self._home = home
+        self._environ = dict(os.environ if environ is None else environ)
+        self._user = os.geteuid() != 0
+        self._cgroups: cgroups.Cgroups | None = None
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def check(self) -> list[Check]:
+        """Every precondition (see `probe`)."""
+        from . import probe  # only `doctor` needs it
+
+        host = await asyncio.to_thread(self._limits_of_host)
+        return await probe.check(self._explicit, self._data_folder(), host, self._user, self._try)
+
+    def capabilities(self) -> frozenset[Capability]:
+        """Limits that can be enforced here. On processes always: gVisor itself does."""
+        controllers = self._limits_of_host().controllers
+        found = {Capability.LIMIT_PROCESSES}
+        if "memory" in controllers:
+            found.add(Capability.LIMIT_MEMORY)
+        if "cpu" in controllers:
+            found.add(Capability.LIMIT_CPU)
+        return frozenset(found)
+
+    async def start(self, spec: SandboxSpec) -> Machine:
+        """Boot it. See `Driver.start`."""
+        async with self._lock(spec):
+            await self._end(spec)
+            helper = await self._spawn(spec)
+            try:
+                prepared = await asyncio.to_thread(self._prepare, spec)
+                return await self._launch(spec, helper, prepared)
+            except BaseException as error:
+                if helper.returncode is None:
+                    helper.kill()
+                # Shielded: a cancelled start must not leave half a sandbox.
+                await asyncio.shield(self._end(spec))
+                await helper.wait()
+                if isinstance(error, OSError):
+                    raise failures.of_os(error, spec.folder) from error
+                raise
+
+    async def connect(self, spec: SandboxSpec) -> Machine | None:
+        """The machine of an earlier engine, if it is up."""
+        found = await asyncio.to_thread(record.load, spec.folder)
+        if found is None or (process := found.process()) is None or not (spec.folder / "bell").is_fifo():
+            return None
+        return self._machine(spec, found, process.pid)
+
+    async def stop(self, spec: SandboxSpec) -> None:
+        """End every process. Mounts go with the last one."""
+        async with self._lock(spec):
+            await self._end(spec)
+
+    async def destroy(self, spec: SandboxSpec) -> None:
+        """Stop it and delete its files."""
+        async with self._lock(spec):
+            await self._end(spec)
+            await removal.empty(spec.folder)
+        self._locks.pop(spec.sandbox_id, None)
+
+    async def _try(self, folder: Path, agent: Path) -> None:
+        """Boot a sandbox in `folder` and remove it: the check that no other check can stand in for.
+
+        Raises:
+            ContinueExecError: what `start` raises.
+        """
+        spec = SandboxSpec("sb_probe", folder / "files", folder / "sockets", Path("/home/probe"), agent)
+        try:
+            await self.start(spec)
+        finally:
+            await self.destroy(spec)
+            await removal.empty(folder)
+
+    # -- one step each ---------------------------------------------------------------------------------------------
+
+    def _lock(self, spec: SandboxSpec) -> asyncio.Lock:
+        return self._locks.setdefault(spec.sandbox_id, asyncio.Lock())
+
+    def _data_folder(self) -> Path:
+        return self._home or paths.home()
+
+    def _limits_of_host(self) -> cgroups.Cgroups:
+        if self._cgroups is None:
+            self._cgroups = cgroups.detect(user=self._user)
+        return self._cgroups
+
+    def _state(self, spec: SandboxSpec) -> Path:
+        """runsc's `--root`. In the sandbox's folder, or beside its sockets if that path is too long for one."""
+        inside = spec.folder / "state"
+        if len(os.fsencode(inside / f"runsc-{CONTAINER_ID}.sock")) <= SUN_PATH:
+            return inside
+        return spec.sockets.with_name(spec.sockets.name + ".state")
+
+    def _machine(self, spec: SandboxSpec, found: record.Record, pid: int) -> Machine:
+        return Machine(
+            sandbox_id=spec.sandbox_id,
+            doorbell=spec.folder / "bell",
+            log=spec.folder / "log",
+            env=found.env,
+            isolation="gvisor",
+            rootless=self._user,
+            pid=pid,
+        )
+
+    async def _spawn(self, spec: SandboxSpec) -> asyncio.subprocess.Process:
+        """Start the launcher. It loads while we prepare what it will do."""
+        spec.folder.mkdir(parents=True, exist_ok=True)
+        log = os.open(spec.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(log).st_size > LOG_LIMIT:
+                os.ftruncate(log, 0)
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-S",
+                str(Path(__file__).with_name("launch.py")),
+                # Not read by the launcher: by this word the process is found again (processes.find).
+                f"--root={self._state(spec)}",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+                cwd="/",
+                # Ctrl-C in the engine's terminal is not for the sandbox.
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+
+    def _prepare(self, spec: SandboxSpec) -> _Prepared:
+        """Everything on disk that the launch needs. Blocks: runs in a thread."""
+        if platform.machine() not in _ARCHITECTURES:
+            raise HostUnready(
+                f"gVisor does not run on {platform.machine()}", hint="It runs on x86_64 and aarch64 machines."
+            )
+        runsc = locate.require(self._explicit)
+        if not os.access(spec.agent, os.X_OK):
+            raise HostUnready(f"The agent is missing at {spec.agent}", hint="Run `scripts/build-agent`.")
+        folder = paths.private(spec.folder)
+        spec.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = self._state(spec)
+        state.mkdir(mode=0o700, exist_ok=True)
+        bell = folder / "bell"
+        if not bell.is_fifo():
+            bell.unlink(missing_ok=True)
+            os.mkfifo(bell, 0o600)
+        (folder / "pid").unlink(missing_ok=True)
+        under = layer.ensure(self._data_folder() / "templates", user=self._user, environ=self._environ)
+        plan = rootfs.plan(
+            folder=folder,
+            workspace=spec.workspace,
+            agent=spec.agent,
+            layer=under,
+            user=self._user,
+            environ=self._environ,
+            mountinfo=Path("/proc/self/mountinfo").read_text(errors="surrogateescape"),
+        )
+        host = self._limits_of_host()
+        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+        group = host.group(f"{spec.sandbox_id}-{digest}")
+        join = ""
+        if group and host.by_launcher:
+            join = str(cgroups.make_v2(group, bundle.resources(spec.limits)))
+        made_by_runsc = group if group and not host.by_launcher else None
+        config = bundle.config(
+            root=plan.root, sockets=spec.sockets, env=plan.env, limits=spec.limits, cgroup=made_by_runsc
+        )
+        (folder / "config.json").write_text(json.dumps(config))
+        remembered = record.Record(processes.boot_id(), str(state), group, env=plan.env)
+        record.save(folder, remembered)
+        argv = [
+            str(runsc),
+            f"--root={state}",
+            "--network=none",
+            "--overlay2=none",
+            "--host-uds=open",
+            "--file-access-mounts=shared",
+            *(["--ignore-cgroups"] if made_by_runsc is None else []),
+            "run",
+            "--detach",
+            f"--bundle={folder}",
+            f"--pid-file={folder / 'pid'}",
+            CONTAINER_ID,
+        ]
+        launch = {
+            "user": self._user,
+            "cgroup": join,
+            "root": str(plan.root),
+            "root_options": plan.root_options,
+            "mounts": plan.mounts,
+            "folders": plan.folders,
+            "doorbell": str(bell),
+            "argv": argv,
+            "env": {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+        }
+        return _Prepared(launch, plan.env, remembered)
+
+    async def _launch(self, spec: SandboxSpec, helper: asyncio.subprocess.Process, prepared: _Prepared) -> Machine:
+        """Hand the launcher its plan and wait until runsc says that the sandbox is up."""
+        log = spec.folder / "log"
+        start = log.stat().st_size
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                said, _ = await helper.communicate(marshal.dumps(prepared.plan))
+        except TimeoutError:
+            raise SandboxFailed(
+                f"runsc did not start the sandbox within {START_TIMEOUT_S:.0f} s", data={"log": str(log)}
+            ) from None
+        if said:
+            raise failures.of_launcher(said.decode(errors="replace"), spec.folder, log)
+        if helper.returncode != 0:
+            raise failures.of_runsc(helper.returncode or 0, failures.tail(log, start), log)
+        return await asyncio.to_thread(self._up, spec, prepared.record, start)
+
+    def _up(self, spec: SandboxSpec, launched: record.Record, log_start: int) -> Machine:
+        """Remember the sentry."""
+        log = spec.folder / "log"
+        try:
+            pid = int((spec.folder / "pid").read_text())
+        except (OSError, ValueError):
+            raise SandboxFailed("runsc did not say which process the sandbox is", data={"log": str(log)}) from None
+        started = processes.start_time(pid)
+        if started is None:
+            raise failures.of_runsc(0, failures.tail(log, log_start), log)
+        up = record.Record(launched.boot_id, launched.state, launched.cgroup, pid, started, launched.env)
+        record.save(spec.folder, up)
+        return self._machine(spec, up, pid)
+
+    async def _end(self, spec: SandboxSpec) -> None:
+        """End what is left of an earlier boot, of this or an earlier engine, running, dead or half started."""
+        found = await asyncio.to_thread(record.load, spec.folder)
+        state = self._state(spec)
+        if found is None and not state.exists():
+            return
+        await processes.end(state)
+        await asyncio.to_thread(self._forget, spec, found, state)
+
+    def _forget(self, spec: SandboxSpec, found: record.Record | None, state: Path) -> None:
+        try:
+            for entry in state.iterdir():
+                entry.unlink()
+            state.rmdir()
+        except FileNotFoundError:
+            pass
+        if found is not None:
+            cgroups.remove(found.cgroup)
+        record.remove(spec.folder)
