@@ -1,0 +1,5 @@
+package main
+
+type relays struct{}
+
+func (a *agent) serveEgress(int) error { return nil }

@@ -1,0 +1,3 @@
+module continueexec/agent
+
+go 1.24
