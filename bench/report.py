@@ -57,7 +57,7 @@ def table(rows: Sequence[Row]) -> list[str]:
         line = f"  {row.name:44} {number(row.p50):>10} {number(row.p99):>10} {row.unit:5}"
         if row.against in by_name:
             value = row.p50 / by_name[row.against].p50
-            line += f" {value:5.2f} × {row.against}{verdict(row, value)}"
+            line += f" {value:5.2f} x {row.against}{verdict(row, value)}"
         if row.note:
             line += f"  ({row.note})"
         lines.append(line.rstrip())

@@ -220,7 +220,7 @@ install_packages() {
 }
 
 set_up_agent() {
-    step "Building the agent" env PATH="$VENV/bin:$PATH" "$ROOT/scripts/build-agent"
+    step "Building the agent" env PATH="$VENV/bin:$PATH" "$ROOT/scripts/build-agent" --arch host
 }
 
 set_up_runsc() {
