@@ -179,9 +179,8 @@ class Engine:
     # run.*
 
     async def _start(self, params: m.RunStart) -> Run:
-        given = [name for name in ("argv", "code", "file") if getattr(params, name)]
-        if len(given) != 1 and not (params.file and params.argv):
-            raise InvalidRequest("Give exactly one of argv, code and file (argv beside file: its arguments)")
+        if (params.code is not None and params.file is not None) or not (params.argv or params.code or params.file):
+            raise InvalidRequest("Give argv, or code, or a file (argv beside code or a file: its arguments)")
         self._drop_gone_buffers()
         live = await self.sandboxes.ensure(workspaces.resolve(params.workspace))
         return (await self.runs.start(live, params)).run

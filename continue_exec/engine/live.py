@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..agent.connection import AgentConnection
@@ -13,6 +13,7 @@ from ..model import Sandbox
 from ..network.proxy import Decision, EgressProxy
 from ..protocol.agent import PushItem, PushResult
 from ..protocol.methods import SyncResult
+from ..tasks import Tasks
 from .streams import ActiveRun
 
 
@@ -31,6 +32,10 @@ class Live:
     runs: dict[str, ActiveRun] = field(default_factory=dict)
     programs: dict[str, str | None] = field(default_factory=dict)
     """Programs looked for inside, and where they are."""
+    versions: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
+    """Versions of programs inside, by path."""
+    tasks: Tasks = field(default_factory=lambda: Tasks("sandbox"))
+    """Its guard and its live mirror."""
     stopping: bool = False
 
     @property
@@ -38,7 +43,7 @@ class Live:
         """Its workspace's path, the same inside and outside."""
         return self.sandbox.workspace.path
 
-    async def push(self, root: str, items: Iterable[PushItem] | AsyncIterable[PushItem]) -> PushResult:
+    async def push(self, root: str, items: Iterable[PushItem]) -> PushResult:
         """The mirror's target."""
         return await self.agent.push(root, items)
 

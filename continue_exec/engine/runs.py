@@ -52,7 +52,7 @@ class Runs:
         cwd = workspaces.folder_inside(workspace, request.cwd or ".")
         live.touch()
         await live.flush()
-        argv, title = await prepare(live, request, cwd)
+        argv, more_env, title = await prepare(live, request, cwd)
         run = Run(
             id=f"run_{secrets.token_hex(6)}",
             sandbox_id=live.sandbox.id,
@@ -64,12 +64,12 @@ class Runs:
             state=RunState.STARTING,
             created_at=time.time(),
         )
-        env = {**live.env, "PWD": cwd, **({"TERM": TERMINAL} if request.tty else {}), **request.env}
+        env = {**live.env, **more_env, "PWD": cwd, **({"TERM": TERMINAL} if request.tty else {}), **request.env}
         active = ActiveRun(run, live.agent.new_stream(), self._new_log(run), self._on_exit)
         self.state.save_run(run, active.stream)
         self._register(live, active)
         try:
-            result = await live.agent.exec(
+            await live.agent.exec(
                 Exec(
                     stream=active.stream,
                     run_id=run.id,
@@ -87,7 +87,6 @@ class Runs:
         except ContinueExecError as error:
             self._end(live, active, RunState.FAILED, error.message, **error.to_wire())
             raise
-        active.started(result.pid)
         self._arm(live, active)
         return active
 

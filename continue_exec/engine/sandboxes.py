@@ -19,12 +19,13 @@ from ..agent.connection import AgentConnection
 from ..config import Settings
 from ..drivers.base import Driver, Machine, SandboxSpec
 from ..errors import ContinueExecError, InvalidRequest, NotFound
+from ..mirror.filter import IgnoreRules
 from ..mirror.mirror import Mirror
+from ..mirror.state import MirrorState
 from ..model import SANDBOX_TRANSITIONS, Limits, Sandbox, SandboxState, Workspace
 from ..paths import private
 from ..protocol.methods import SandboxRef
 from ..store.state import State
-from ..tasks import Tasks
 from . import workspaces
 from .folders import Folders
 from .live import Live
@@ -54,7 +55,6 @@ class Sandboxes:
         self.live: dict[str, Live] = {}
         """By workspace path."""
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._tasks = Tasks("sandboxes")
 
     # Finding
 
@@ -162,7 +162,8 @@ class Sandboxes:
             carried = await self.networks.carried()
             if fresh:
                 await agent.push("/", files_of(carried))
-            mirror = Mirror(spec.workspace, self.folders.mirror_state(sandbox.id), include=self.settings.include)
+            rules = IgnoreRules(include=self.settings.include)
+            mirror = Mirror(spec.workspace, rules, MirrorState(self.folders.mirror_state(sandbox.id)))
             await mirror.start()
             undo.push_async_callback(mirror.stop)
             sandbox = sandbox.model_copy(update={"isolation": machine.isolation, "rootless": machine.rootless})
@@ -173,8 +174,8 @@ class Sandboxes:
             self.live[live.workspace] = live
             await self.runs.adopt(live, agent.hello)
             undo.pop_all()
-        self._tasks.spawn(f"guard {sandbox.id}", self._guard(live))
-        self._tasks.spawn(f"mirror {sandbox.id}", self._mirror(live))
+        live.tasks.spawn(f"guard {sandbox.id}", self._guard(live))
+        live.tasks.spawn(f"mirror {sandbox.id}", self._mirror(live))
         return live
 
     def _spec(self, sandbox: Sandbox) -> SandboxSpec:
@@ -239,7 +240,7 @@ class Sandboxes:
                     await self._recover(live)
                 if self.live.get(live.workspace) is not live:
                     return
-                self._tasks.spawn(f"mirror {live.sandbox.id}", self._mirror(live))
+                live.tasks.spawn(f"mirror {live.sandbox.id}", self._mirror(live))
 
     async def _mirror(self, live: Live) -> None:
         """Push changes as they happen. If that fails, the next run's flush does the same and tells the user."""
@@ -314,13 +315,13 @@ class Sandboxes:
     async def _close(self, live: Live) -> None:
         """Let go of what the engine holds for it. Idempotent."""
         self.live.pop(live.workspace, None)
+        await live.tasks.close()
         await live.mirror.stop()
         await live.agent.close()
         await live.egress.close()
 
     async def close(self) -> None:
         """The engine ends: let go of every sandbox; they and their runs go on."""
-        await self._tasks.close()
         for live in list(self.live.values()):
             live.stopping = True
             self.state.save_sandbox(live.sandbox)

@@ -38,27 +38,24 @@ class ActiveRun:
             RUN_TRANSITIONS.check(self.run.state, state)
         self.run = self.run.model_copy(update={**changes, "last_seq": self.log.last_seq})
 
-    def started(self, pid: int | None = None) -> None:
-        """First sign of life: the agent's answer, or output that overtook it."""
-        if self.run.state is RunState.STARTING:
-            self.log.event("started", run_id=self.run.id, pid=pid)
-            self.update(state=RunState.RUNNING, started_at=time.time())
-
     def notice(self, code: str, message: str) -> None:
         """Tell every follower something in words."""
         self.log.event("notice", code=code, message=message)
 
     # Sink of the agent connection
 
+    def started(self, pid: int | None = None) -> None:
+        """The process exists. Called again when the run is adopted, as an engine may die before it notes this."""
+        if self.run.state is RunState.STARTING:
+            self.log.event("started", run_id=self.run.id, pid=pid)
+            self.update(state=RunState.RUNNING, started_at=time.time())
+
     def output(self, kind: int, data: memoryview) -> None:
         """Keep output; when this returns it is in the log."""
-        if self.run.state is RunState.STARTING:
-            self.started()
         self.log.append(kind, data)
 
     def exited(self, note: Exited) -> None:
         """The command ended and all its output is in the log."""
-        self.started()
         self.on_exit(self, note)
 
     def lost(self) -> None:

@@ -50,7 +50,7 @@ class BuffersSet(Model):
 
 
 class RunStart(Model):
-    """Start a command. Exactly one of `argv` and `code` is given."""
+    """Start a command: `argv`, or `code`, or `file`; beside the latter two `argv` are arguments."""
 
     workspace: WorkspaceRef
     argv: tuple[str, ...] = ()
@@ -144,7 +144,10 @@ class SyncResult(Model):
     bytes: int
     deleted: int
     duration_ms: float
-    left_out: tuple[str, ...] = Field(default=(), description="secrets files and unreadable ones, at most 100")
+    left_out: tuple[str, ...] = Field(
+        default=(), description="secrets, unreadable and special files, each as `path (why)`, at most 100"
+    )
+    notes: tuple[str, ...] = Field(default=(), description="what is not as usual, in words: git refused, no watches left")
 
 
 class Language(Model):

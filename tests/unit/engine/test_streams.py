@@ -20,19 +20,14 @@ async def events(active: ActiveRun) -> list[str]:
     return [from_frame(*frame).type for frame in frames]
 
 
-async def test_started_comes_first_even_if_output_overtakes_the_answer(make_active: MakeActive) -> None:
+async def test_events_are_in_order_and_started_is_said_once(make_active: MakeActive) -> None:
     active = make_active()
-    active.output(Kind.STDOUT, memoryview(b"early"))
     active.started(7)
+    active.started()
+    active.output(Kind.STDOUT, memoryview(b"hello"))
     active.exited(Exited(stream=1, run_id="run_0", exit_code=0, end=5))
     assert await events(active) == ["started", "output", "exited"]
     assert active.run.state is RunState.RUNNING and active.run.started_at
-
-
-async def test_a_silent_command_has_started_too(make_active: MakeActive) -> None:
-    active = make_active()
-    active.exited(Exited(stream=1, run_id="run_0", exit_code=0, end=0))
-    assert await events(active) == ["started", "exited"]
 
 
 async def test_a_lost_connection_says_nothing_to_followers(make_active: MakeActive) -> None:
