@@ -117,6 +117,7 @@ class Client(Methods):
         """Close every connection. Runs go on."""
         await self.tasks.close()
         self._pool.close()
+        await asyncio.sleep(0)  # sockets are closed by the loop's next round
 
     # Calls
 
@@ -309,7 +310,7 @@ class Client(Methods):
             except VersionMismatch as error:
                 # An idle engine of another version makes room for ours; it does so once it has said so.
                 connection.close()
-                if not error.data.get("replace") or loop.time() > deadline:
+                if not error.data.get("replaced") or loop.time() > deadline:
                     raise
                 await asyncio.sleep(start.RETRY_SECONDS)
             except BaseException:
