@@ -147,7 +147,7 @@ class SyncResult(Model):
     left_out: tuple[str, ...] = Field(
         default=(), description="secrets, unreadable and special files, each as `path (why)`, at most 100"
     )
-    notes: tuple[str, ...] = Field(default=(), description="what is not as usual, in words: git refused, no watches left")
+    notes: tuple[str, ...] = Field(default=(), description="what is not as usual, in words, such as git's refusal")
 
 
 class Language(Model):

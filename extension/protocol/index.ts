@@ -232,7 +232,7 @@ export interface SandboxRef {
   readonly workspace?: WorkspaceRef | null;
 }
 
-/** Start a command. Exactly one of `argv` and `code` is given. */
+/** Start a command: `argv`, or `code`, or `file`; beside the latter two `argv` are arguments. */
 export interface RunStart {
   readonly workspace: WorkspaceRef;
   readonly argv?: readonly string[];
@@ -459,8 +459,10 @@ export interface SyncResult {
   readonly bytes: number;
   readonly deleted: number;
   readonly duration_ms: number;
-  /** secrets files and unreadable ones, at most 100 */
+  /** secrets, unreadable and special files, each as `path (why)`, at most 100 */
   readonly left_out: readonly string[];
+  /** what is not as usual, in words, such as git's refusal */
+  readonly notes: readonly string[];
 }
 
 /** Sandboxes, last used first. */

@@ -1,0 +1,290 @@
+"""Mirror: keeps the sandbox's copy of a workspace as the host has it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import Conflict, DiskFull, NotFound
+from ..protocol.agent import PushResult
+from ..protocol.methods import SyncResult
+from .batch import LARGE, Batch, Reader
+from .buffers import Buffers
+from .filter import Filter, IgnoreRules
+from .plan import Plan, Planner
+from .state import MirrorState
+from .target import Target
+from .walk import LeftOut
+from .watch import Changes, Watcher, choose
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_INLINE_PATHS = 32
+"""Up to so many files are looked at on the event loop: a change of thread costs more than reading them."""
+_INLINE_BYTES = 1 << 20
+
+_COALESCE_S = 0.002
+"""Live: a save is several system calls (truncate, write, close, rename); let them pass."""
+_HOLD_S = 0.15
+"""Live: deletions and large files wait until it has been quiet for so long. A workspace that is being deleted is then
+gone before its deletions are mirrored, and a large file is not sent again for every block written to it."""
+_HOLD_LONGEST_S = 10.0
+_GONE_S = 1.0
+"""Live: how often to look whether a workspace that vanished is back."""
+
+_MAX_FAILURES = 100
+"""PushResult lists at most so many; at that number nothing is known of the others."""
+_MAX_LEFT_OUT = 100
+
+
+class Mirror:
+    """One workspace and one sandbox. Only what the target confirmed counts as mirrored."""
+
+    def __init__(
+        self,
+        workspace: Path,
+        rules: IgnoreRules,
+        state: MirrorState,
+        *,
+        watcher: Callable[[str], Watcher] = choose,
+    ) -> None:
+        """`workspace`: absolute, links resolved (workspace.resolve_workspace). `watcher`: makes one for a folder."""
+        self.root = str(workspace)
+        self._state = state
+        self._make_watcher = watcher
+        self._watcher: Watcher | None = None
+        self._filter = Filter(self.root, rules)
+        self._left_out = LeftOut()
+        self._buffers = Buffers(self.root)
+        self._lock = asyncio.Lock()
+        self._changes = Changes(rescan=True)
+        """What is known to have changed and is not mirrored yet."""
+        self._identity = (0, 0)
+        self._quiet: SyncResult | None = None
+        """The answer when nothing changed."""
+
+    async def start(self) -> None:
+        """Begin to watch. Nothing is pushed before the first `flush` or `live`.
+
+        Raises:
+            NotFound: the workspace is not there.
+        """
+        self._check_root()
+        await _in_thread(self._state.load)
+        self._watcher = self._make_watcher(self.root)
+
+    async def stop(self) -> None:
+        """End watching and put the state in order. A `flush` or `live` under way must have been ended before."""
+        async with self._lock:
+            if self._watcher is not None:
+                self._watcher.close()
+                self._watcher = None
+            await _in_thread(self._state.compact)
+
+    def set_buffers(self, client: str, buffers: Mapping[str, str | None]) -> None:
+        """Unsaved texts by path; each counts in place of the file until it is cleared (None). Inside after `flush`.
+
+        Raises:
+            OutsideWorkspace: a path is; then nothing is set.
+        """
+        self._changes.paths |= self._buffers.set(client, buffers)
+
+    def drop_client(self, client: str) -> None:
+        """Clear all texts of a client that is gone."""
+        self._changes.paths |= self._buffers.drop(client)
+
+    async def flush(self, target: Target) -> SyncResult:
+        """Everything on disk and in buffers up to this call is inside when it returns.
+
+        Raises:
+            NotFound: the workspace is gone. The sandbox's copy stays as it is.
+            DiskFull: no room inside. What was written counts.
+            ContinueExecError: the target's; what it had not confirmed is sent again by the next flush.
+        """
+        started = time.perf_counter()
+        async with self._lock:
+            return await self._sync(target, started)
+
+    async def live(self, target: Target) -> None:
+        """Push changes as they happen, until cancelled. Mirrors everything first if that has not been done.
+
+        Raises:
+            ContinueExecError: the target's.
+        """
+        clock = asyncio.get_running_loop().time
+        held_since: float | None = None
+        quiet = False
+        while True:
+            try:
+                async with self._lock:
+                    overdue = held_since is not None and clock() - held_since > _HOLD_LONGEST_S
+                    await self._sync(target, time.perf_counter(), live=True, patient=not (quiet or overdue))
+                held = bool(self._changes.paths)
+            except NotFound:
+                await asyncio.sleep(_GONE_S)
+                continue
+            except DiskFull as error:
+                log.warning("%s: %s", self.root, error.message)
+                held = False
+            held_since = (held_since or clock()) if held else None
+            quiet = not await self._wait(_HOLD_S if held else None)
+            if not quiet:
+                await asyncio.sleep(_COALESCE_S)
+
+    async def _wait(self, timeout: float | None) -> bool:
+        """Until something changes on disk; False if nothing did for `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._watching().wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _watching(self) -> Watcher:
+        if self._watcher is None:
+            raise Conflict(f"The mirror of {self.root} is not started")
+        return self._watcher
+
+    def _check_root(self) -> None:
+        try:
+            found = os.lstat(self.root)
+        except OSError as error:
+            raise self._missing() from error
+        if not stat.S_ISDIR(found.st_mode):
+            raise self._missing()
+        if (found.st_dev, found.st_ino) != self._identity:
+            self._identity = (found.st_dev, found.st_ino)
+            self._changes.rescan = True
+
+    def _missing(self) -> NotFound:
+        return NotFound(
+            f"The workspace {self.root} is gone",
+            hint="Restore the folder and try again; the sandbox still has its copy.",
+        )
+
+    async def _sync(self, target: Target, started: float, *, live: bool = False, patient: bool = False) -> SyncResult:
+        """The lock is held."""
+        watcher = self._watching()
+        self._check_root()
+        self._merge(watcher.drain())
+        if not watcher.exact and not live:
+            self._changes.rescan = True
+        if self._filter.may_be_stale() and await _in_thread(self._filter.stale):
+            self._changes.rescan = True
+        if not self._changes and self._quiet is not None:
+            return self._quiet
+        taken, self._changes = self._changes, Changes()
+        try:
+            buffers = self._buffers.current()
+            plan = await self._plan(watcher, taken, buffers)
+            if patient and not plan.replaces(self._state):
+                self._hold(plan)
+            result = await self._push(target, plan, buffers, started)
+        except BaseException:
+            self._merge(taken)
+            raise
+        self._quiet = result.model_copy(update={"files": 0, "bytes": 0, "deleted": 0, "duration_ms": 0.0})
+        return result
+
+    def _merge(self, changes: Changes) -> None:
+        if changes:
+            self._changes.paths |= changes.paths
+            self._changes.trees |= changes.trees
+            self._changes.rescan |= changes.rescan
+
+    async def _plan(self, watcher: Watcher, changes: Changes, buffers: Mapping[str, tuple[bytes, int]]) -> Plan:
+        planner = Planner(self.root, self._filter, watcher, self._state, self._left_out)
+        if changes.rescan:
+            return await _in_thread(lambda: planner.full(buffers))
+        if changes.trees or len(changes.paths) > _INLINE_PATHS:
+            return await _in_thread(lambda: planner.some(changes.paths, changes.trees, buffers))
+        return planner.some(changes.paths, changes.trees, buffers)
+
+    def _hold(self, plan: Plan) -> None:
+        """Put off deletions and large files."""
+        large = {path for path, found in plan.files if found is not None and found.st_size > _INLINE_BYTES}
+        self._changes.paths |= large
+        self._changes.paths.update(plan.deletes)
+        plan.files = [(path, found) for path, found in plan.files if path not in large]
+        plan.deletes = []
+
+    async def _push(
+        self, target: Target, plan: Plan, buffers: Mapping[str, tuple[bytes, int]], started: float
+    ) -> SyncResult:
+        """Read, push and confirm batch by batch; the next is read while one is pushed."""
+        files = sent = deleted = 0
+        batches = Reader(self.root, self._filter, self._state, self._left_out).batches(plan, buffers)
+        inline = len(plan.files) <= _INLINE_PATHS and sum(f.st_size for _, f in plan.files if f) <= _INLINE_BYTES
+
+        async def following() -> Batch | None:
+            return next(batches, None) if inline else await _in_thread(lambda: next(batches, None))
+
+        full_disk = ""
+        batch = await following()
+        while batch is not None:
+            ahead = None if inline else asyncio.get_running_loop().run_in_executor(None, next, batches, None)
+            try:
+                result = await target.push(self.root, batch.items) if batch.items else PushResult(written=0)
+            finally:
+                if ahead is not None:
+                    await _finished(ahead)
+            failed = self._confirm(batch, result)
+            full_disk = full_disk or next((f.message for f in result.failed if f.code == DiskFull.code), "")
+            for item in batch.items:
+                if item.entry.path not in failed:
+                    files += item.entry.kind in ("file", "symlink")
+                    deleted += item.entry.kind == "delete"
+                    sent += item.entry.size
+            batch = await following() if ahead is None else ahead.result()
+        if full_disk:
+            raise DiskFull(f"No room in the sandbox for {self.root}: {full_disk}")
+        return SyncResult(
+            files=files,
+            bytes=sent,
+            deleted=deleted,
+            duration_ms=(time.perf_counter() - started) * 1000,
+            left_out=tuple(f"{path} ({why})" for path, why in sorted(self._left_out.items())[:_MAX_LEFT_OUT]),
+            notes=tuple(note for note in (self._watching().note, *self._filter.notes) if note),
+        )
+
+    def _confirm(self, batch: Batch, result: PushResult) -> set[str]:
+        """Remember what is inside now; returns the paths that are not."""
+        failed = {failure.path for failure in result.failed}
+        if len(failed) >= _MAX_FAILURES:
+            failed = set(batch.seen)
+        for failure in result.failed:
+            self._left_out[failure.path] = f"not written: {failure.message}"
+        self._changes.paths |= failed | batch.again
+        self._state.record({path: seen for path, seen in batch.seen.items() if path not in failed})
+        return failed
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Run `work` in a worker thread and never leave it behind: cancelled, this waits for its end first.
+
+    What `work` uses is guarded by the mirror's lock alone, so it must not go on when that is released.
+    """
+    future = asyncio.get_running_loop().run_in_executor(None, work)
+    await _finished(future)
+    return future.result()
+
+
+async def _finished(future: asyncio.Future[T]) -> None:
+    cancelled = False
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+__all__ = ["LARGE", "Mirror"]
