@@ -53,10 +53,11 @@ step() { # TITLE COMMAND...
     local title=$1 began=$SECONDS pid status=0 shown=0 log=$LOG
     shift
     [[ -d ${log%/*} ]] || log=$(mktemp)
+    set -m # a process group of its own, so that Ctrl-C ends all that the step has started
     "$@" </dev/null >"$log" 2>&1 9>&- &
     pid=$!
-    # The shell makes background jobs deaf to Ctrl-C, so it is passed on by hand.
-    trap 'kill -TERM $pid 2>/dev/null; wait $pid; say ""; exit 130' INT TERM
+    set +m
+    trap 'kill -TERM -- -$pid 2>/dev/null; wait $pid 2>/dev/null || true; say ""; exit 130' INT TERM
     local ticks=0
     while kill -0 "$pid" 2>/dev/null; do
         sleep 0.1
