@@ -106,7 +106,7 @@ class ResizeParams(LspModel):
 class CancelParams(LspModel):
     """End a run for certain: TERM to the whole tree, KILL after the grace."""
 
-    run_id: str
+    run_id: str = Field(default="", description="empty: the newest that this sidecar started")
     grace_s: float = Field(default=2.0, ge=0, le=60)
 
 

@@ -401,7 +401,8 @@ export interface ResizeParams {
 
 /** End a run for certain: TERM to the whole tree, KILL after the grace. */
 export interface CancelParams {
-  readonly runId: string;
+  /** empty: the newest that this sidecar started */
+  readonly runId?: string;
   readonly graceS?: number;
 }
 
