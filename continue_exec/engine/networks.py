@@ -74,7 +74,7 @@ class Networks:
                 await self._watch.settled()
         except TimeoutError:
             log.warning("the host's package configuration is not known yet; a new sandbox starts without it")
-        return await asyncio.to_thread(carry, self._watch.current, os.environ)
+        return carry(self._watch.current)
 
 
 def files_of(carried: Carried) -> list[PushItem]:

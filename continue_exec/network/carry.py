@@ -1,37 +1,26 @@
 """What of the host's package configuration goes into a sandbox: files and variables, never a credential.
 
-Proxies are not carried: inside there is one proxy, ours, and it chains through the host's.
-Certificates are: where a company's proxy or mirror signs with its own authority, nothing works without it.
+Proxies are not carried: inside there is one proxy, ours, and it chains through the host's. Certificates are the
+driver's to bring in, because only it knows which folders are the same inside.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from .hosts import HostNetwork
 
-SHARED = ("/usr", "/opt", "/etc/ssl", "/etc/ca-certificates")
-"""Folders that are inside what they are outside (template `host`); certificates elsewhere are copied."""
+log = logging.getLogger(__name__)
 
-CA_FOLDER = "/etc/continue-exec/ca"
-
-CA_VARIABLES = (
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "PIP_CERT",
-    "NODE_EXTRA_CA_CERTS",
-    "GIT_SSL_CAINFO",
-    "CARGO_HTTP_CAINFO",
-    "AWS_CA_BUNDLE",
+# Each source strips what it knows. This is the second lock, for what a tool may have put elsewhere.
+_SECRET = re.compile(
+    r"://[^/\s\"'@]*@"  # a user name, with or without a password, in an address
+    r"|[?&;][^=\s&]*(?:token|secret|passw|key|sig)[^=\s&]*="  # a signed address
+    r"|_auth|-----BEGIN [A-Z ]*PRIVATE KEY",
+    re.IGNORECASE,
 )
-"""Variables by which programs are pointed to certificates."""
-
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 
 
 @dataclass(frozen=True)
@@ -43,29 +32,20 @@ class Carried:
     env: dict[str, str] = field(default_factory=dict)
 
 
-def carry(network: HostNetwork, env: Mapping[str, str], *, shared: tuple[str, ...] = SHARED) -> Carried:
-    """Put together what goes inside. Reads certificate files; writes nothing."""
-    files = dict(network.files)
-    variables = dict(network.env)
-    for name in CA_VARIABLES:
-        path = env.get(name, "")
-        if not path.startswith("/"):
-            continue
-        real = Path(path).resolve()
-        if any(real.is_relative_to(folder) and Path(path).is_relative_to(folder) for folder in shared):
-            if real.exists():
-                variables[name] = path
-        elif certificates := _certificates(real):
-            inside = f"{CA_FOLDER}/{name.lower()}.pem"
-            files[inside] = certificates
-            variables[name] = inside
-    return Carried(files, variables)
+def carry(network: HostNetwork) -> Carried:
+    """What goes inside. A line or variable that still looks like a credential is left out, and the log says so."""
+    files = {path: _clean(path, text) for path, text in network.files.items()}
+    env = {}
+    for name, value in network.env.items():
+        if _SECRET.search(value):
+            log.warning("%s is not carried into sandboxes: it looks like a credential", name)
+        else:
+            env[name] = value
+    return Carried({path: text for path, text in files.items() if text.strip()}, env)
 
 
-def _certificates(path: Path) -> str:
-    """The certificates in a file, and nothing else of it: a bundle may hold a private key too."""
-    try:
-        text = path.read_text(errors="replace")
-    except OSError:
-        return ""
-    return "".join(f"{block}\n" for block in _CERTIFICATE.findall(text))
+def _clean(path: str, text: str) -> str:
+    kept = [line for line in text.splitlines(keepends=True) if not _SECRET.search(line)]
+    if len(kept) < len(text.splitlines()):
+        log.warning("a line of %s is not carried into sandboxes: it looks like a credential", path)
+    return "".join(kept)
