@@ -62,6 +62,7 @@ func (a *agent) ring(line string) {
 		}
 	case line == "hangup":
 		a.hangup()
+		a.relays.closeAll()
 	case line == "":
 	default:
 		log.Printf("doorbell: a line is ignored: %.100q", line)
@@ -87,8 +88,7 @@ func (a *agent) dial(token string) error {
 	return nil
 }
 
-// hangup closes the connection, if there is one, and every egress connection: sockets that are joined to the host
-// would fail a checkpoint. It returns when nothing is read or written any more.
+// hangup closes the connection, if there is one. It returns when nothing is read or written any more.
 func (a *agent) hangup() {
 	a.mu.Lock()
 	c := a.conn

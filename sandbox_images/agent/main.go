@@ -53,6 +53,7 @@ func start(args []string) int {
 	log.SetFlags(log.LstdFlags | log.Lmicroseconds | log.LUTC)
 	log.SetPrefix("agent: ")
 
+	umask() // before there is anybody whom asking could disturb
 	handleSignals()
 	a := newAgent(*sockets, *cgroups)
 	log.Printf("version %s, pid %d, runs are tracked by %s", version, os.Getpid(), a.tracker.Name())
