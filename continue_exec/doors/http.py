@@ -105,9 +105,15 @@ class HttpDoor:
             }
         )
         await response.prepare(request)
-        async for piece in pieces if frames else _lines(pieces):
-            await response.write(piece)
-        await response.write_eof()
+        try:
+            async for piece in pieces if frames else _lines(pieces):
+                await response.write(piece)
+            await response.write_eof()
+        except Exception:
+            # The status is out: only a connection that breaks can say that the answer is not whole.
+            if request.transport is not None:
+                request.transport.abort()
+            raise
         return response
 
     def _check_version(self, expected: str | None) -> None:

@@ -74,6 +74,7 @@ class RunLog:
         self.bytes_unkept = 0
         self._unwritten = bytearray()
         self._closing = False
+        self._readers = 0
         self._segments: list[_Segment] = []
         self._total = 0
         self._waiters: set[asyncio.Future[None]] = set()
@@ -227,12 +228,13 @@ class RunLog:
         the final event, or with `wait=False` at the newest one. Events that are gone are announced by a `gap` first.
         """
         oldest = self._segments[0]
-        if after + 1 < oldest.first_seq:
-            yield self._gap(after, oldest, oldest.output_before if after == 0 else None)
-            after = oldest.first_seq - 1
-        segment, offset = self._seek(after)
+        missing = after + 1 < oldest.first_seq
+        segment, offset = (oldest, 0) if missing else self._seek(after)
         segment.readers += 1
+        self._readers += 1
         try:
+            if missing:
+                yield self._gap(after, oldest, oldest.output_before if after == 0 else None)
             while True:
                 data = os.pread(segment.fd, min(READ_BYTES, segment.size - offset), offset)
                 if data:
@@ -240,9 +242,9 @@ class RunLog:
                     yield data
                 elif following := self._after(segment):
                     last, output_end = _last_seq(segment), segment.output_end
-                    self._leave(segment)
+                    following.readers += 1
+                    _leave(segment)
                     segment, offset = following, 0
-                    segment.readers += 1
                     if last + 1 < segment.first_seq:
                         yield self._gap(last, segment, segment.output_before - output_end)
                 elif self.closed or not wait:
@@ -252,7 +254,10 @@ class RunLog:
                 else:
                     await self._changed()
         finally:
-            self._leave(segment)
+            _leave(segment)
+            self._readers -= 1
+            if self._closing:
+                self.close()
 
     async def _changed(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -266,13 +271,6 @@ class RunLog:
         if segment is self._segments[-1]:
             return None
         return next(s for s in self._segments if s.first_seq > segment.first_seq)
-
-    def _leave(self, segment: _Segment) -> None:
-        segment.readers -= 1
-        if segment.dropped and not segment.readers:
-            os.close(segment.fd)
-        if self._closing:
-            self.close()
 
     def _seek(self, after: int) -> tuple[_Segment, int]:
         """The segment and offset where event `after + 1` is, or will be."""
@@ -305,7 +303,7 @@ class RunLog:
 
     def close(self) -> None:
         """Give back the descriptors, as soon as the last reader has left. The files stay."""
-        self._closing = any(segment.readers for segment in self._segments)
+        self._closing = self._readers > 0
         if not self._closing:
             for segment in self._segments:
                 os.close(segment.fd)
@@ -315,6 +313,12 @@ class RunLog:
         """Close and delete the files."""
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _leave(segment: _Segment) -> None:
+    segment.readers -= 1
+    if segment.dropped and not segment.readers:
+        os.close(segment.fd)
 
 
 def _last_seq(segment: _Segment) -> int:

@@ -141,6 +141,17 @@ async def test_any_start_gives_exactly_the_rest(
     log.close()
 
 
+async def test_closing_waits_for_a_reader_that_still_goes_from_segment_to_segment(tmp_path: Path) -> None:
+    log = make(tmp_path, keep=64 * MIB)
+    for _ in range(20):
+        log.append(Kind.STDOUT, b"x" * MIB)
+    reader = log.read(0)
+    await anext(reader)
+    log.final("exited")
+    log.close()
+    assert sum([len(piece) async for piece in reader]) > 19 * MIB
+
+
 async def test_closing_waits_for_readers(tmp_path: Path) -> None:
     log = make(tmp_path)
     log.append(Kind.STDOUT, b"a" * 400_000)
