@@ -34,14 +34,18 @@ CAPABILITIES = (
     "CAP_SETPCAP",
     "CAP_SETUID",
     "CAP_SYS_CHROOT",
-    # and what debuggers (gdb, strace) and package managers' mounts need. All of it ends at the sentry: none of
-    # these is a capability on the host. Not CAP_SYS_RESOURCE: it would lift the limit on processes.
+    # and what debuggers (gdb, strace) and builds need. All of it ends at the sentry: none of these is a capability
+    # on the host. Neither CAP_SYS_RESOURCE nor CAP_SYS_ADMIN: both lift the limit on processes.
     "CAP_DAC_READ_SEARCH",
     "CAP_IPC_LOCK",
-    "CAP_SYS_ADMIN",
     "CAP_SYS_NICE",
     "CAP_SYS_PTRACE",
 )
+"""Of every program inside that runs as root."""
+
+AGENT_CAPABILITIES = (*CAPABILITIES, "CAP_SYS_ADMIN")
+"""Of the agent alone (it is not in the bounding set, so no program that is executed gets it): it lets the agent fork
+when the processes inside have used up their limit, so that they can still be looked at and ended."""
 
 
 def resources(limits: Limits) -> dict[str, Any]:
@@ -87,7 +91,7 @@ def config(
     if cgroup is not None:
         linux["cgroupsPath"] = cgroup
         linux["resources"] = resources(limits)
-    capabilities = list(CAPABILITIES)
+    agent = list(AGENT_CAPABILITIES)
     return {
         "ociVersion": "1.0.0",
         "process": {
@@ -96,7 +100,7 @@ def config(
             "cwd": "/",
             "env": [f"{name}={value}" for name, value in env.items()],
             # Not ambient or inheritable: a program that becomes another user inside loses them, as anywhere.
-            "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
+            "capabilities": {"bounding": list(CAPABILITIES), "effective": agent, "permitted": agent},
             "rlimits": rlimits(limits),
             "noNewPrivileges": False,
         },

@@ -270,7 +270,7 @@ class RunscDriver:
         start = log.stat().st_size
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                said, _ = await helper.communicate(marshal.dumps(prepared.plan))
+                said, _ = await helper.communicate(marshal.dumps(prepared.plan, 2))
         except TimeoutError:
             raise SandboxFailed(
                 f"runsc did not start the sandbox within {START_TIMEOUT_S:.0f} s", data={"log": str(log)}

@@ -37,7 +37,7 @@ NAMES = (
 )  # fmt: skip
 
 NEVER = re.compile(
-    r"(^|/)(auth\.conf(\.d)?|private|.*\.key|.*secret.*|.*password.*|opasswd|machine-id)$", re.IGNORECASE
+    r"(^|/)(auth\.conf(\.d)?|private|.*\.key|.*secret.*|passwords?(\..*)?|opasswd|machine-id)$", re.IGNORECASE
 )
 """Names that stay out even where they are readable."""
 
@@ -123,7 +123,11 @@ def synthesize(root: Path) -> None:
         f"nobody:x:65534:65534:nobody:/nonexistent:{nologin}\n",
         "group": "root:x:0:\ndaemon:x:1:\nbin:x:2:\nsys:x:3:\nadm:x:4:\ntty:x:5:\ndisk:x:6:\nmail:x:8:\nman:x:12:\n"
         "sudo:x:27:\nwww-data:x:33:\nshadow:x:42:\nutmp:x:43:\nstaff:x:50:\nusers:x:100:\nnogroup:x:65534:\n",
-        "shadow": "root:*:19000:0:99999:7:::\n",
+        # An entry each, or PAM refuses even root's `su`; `*` is no password's hash.
+        "shadow": "".join(
+            f"{name}:*:19000:0:99999:7:::\n"
+            for name in ("root", "daemon", "bin", "sys", "man", "mail", "www-data", "_apt", "nobody")
+        ),
         "gshadow": "root:*::\n",
         "hosts": f"127.0.0.1 localhost {HOSTNAME}\n::1 localhost ip6-localhost ip6-loopback\n",
         "hostname": f"{HOSTNAME}\n",

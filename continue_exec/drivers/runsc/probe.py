@@ -86,7 +86,7 @@ def _launch(folder: Path, user: bool) -> tuple[str, int]:
         }
         done = subprocess.run(
             [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))],
-            input=marshal.dumps(plan),
+            input=marshal.dumps(plan, 2),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=30,
