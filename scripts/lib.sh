@@ -4,6 +4,7 @@
 #   set_up      everything that `continue-exec` needs; a few stat calls when it is all there
 #   need_node   node and npm on PATH, for the TypeScript check
 #   need_cc     a C compiler, for Go's race detector
+#   own_folders an engine and sandboxes of this script's own, gone when it ends
 #   step        run a command with one line of progress, and say what to do when it fails
 #   fail        stop, with what is wrong and what to do
 #
@@ -263,4 +264,17 @@ apt_install() {
     export DEBIAN_FRONTEND=noninteractive
     # Lists may be missing or stale on a fresh machine: fetch them only when the first try fails.
     apt-get install -y --no-install-recommends "$@" || { apt-get update && apt-get install -y --no-install-recommends "$@"; }
+}
+
+# State in folders of this script's own: the user's engine is left alone, and what it keeps changes nothing here.
+own_folders() {
+    OWN=$(mktemp -d /tmp/cb-XXXXXX) # short: a socket's path may have 107 bytes
+    export CONTINUE_EXEC_HOME=$OWN/home CONTINUE_EXEC_RUNTIME_DIR=$OWN/run CONTINUE_EXEC_CONFIG=$OWN/config.toml
+    trap leave_own_folders EXIT
+}
+
+leave_own_folders() {
+    "$VENV/bin/continue-exec" rm --all --yes >/dev/null 2>&1 || true
+    "$VENV/bin/continue-exec" engine stop --force >/dev/null 2>&1 || true
+    rm -rf "$OWN"
 }
