@@ -101,5 +101,6 @@ def check_exit(note: Exited) -> None:
     Raises:
         ProtocolError: a number is out of its range.
     """
-    if not 0 <= note.exit_code <= 255 or not 0 < (note.signal or 1) <= 64 or min(note.end, note.duration_ms) < 0:
+    signal = 1 if note.signal is None else note.signal
+    if not 0 <= note.exit_code <= 255 or not 1 <= signal <= 64 or min(note.end, note.duration_ms) < 0:
         raise ProtocolError("The agent sent an exit that no process has.")

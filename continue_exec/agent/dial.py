@@ -97,41 +97,47 @@ async def _accept(listener: socket.socket, line: bytes) -> socket.socket:
     """The first caller that says `line`. Every other one is closed."""
     loop = asyncio.get_running_loop()
     found: asyncio.Future[socket.socket] = loop.create_future()
-    callers: dict[asyncio.Task[None], None] = {}
+    callers: dict[asyncio.Task[bool], socket.socket] = {}
 
-    async def check(caller: socket.socket) -> None:
+    async def knows(caller: socket.socket) -> bool:
         said = b""
-        try:
+        with contextlib.suppress(OSError):  # it went away: not the agent
             while len(said) < len(line) and (piece := await loop.sock_recv(caller, len(line) - len(said))):
                 said += piece
-        except OSError:
-            pass  # it went away: not the agent
-        finally:
-            if hmac.compare_digest(said, line) and not found.done():
-                found.set_result(caller)
-            else:
-                caller.close()
+        return hmac.compare_digest(said, line)
 
-    async def accept() -> None:
+    def settle(task: asyncio.Task[bool]) -> None:
+        caller = callers.pop(task)
+        if not found.done() and not task.cancelled() and not task.exception() and task.result():
+            found.set_result(caller)
+        else:
+            caller.close()
+
+    def accept() -> None:
+        # Not loop.sock_accept: cancelled at the wrong moment it would lose a socket.
         try:
-            while True:
-                caller, _ = await loop.sock_accept(listener)
-                task = tasks.spawn("caller", check(caller))
-                callers[task] = None
-                task.add_done_callback(lambda done: callers.pop(done, None))
-                if len(callers) > MAX_CALLERS:
-                    next(iter(callers)).cancel()
+            caller, _ = listener.accept()
+        except BlockingIOError:
+            return
         except OSError as error:
             if not found.done():
                 found.set_exception(HostUnready(f"The agent's call cannot be accepted: {error.strerror}."))
+            return
+        caller.setblocking(False)
+        task = tasks.spawn("caller", knows(caller))
+        callers[task] = caller
+        task.add_done_callback(settle)
+        if len(callers) > MAX_CALLERS:
+            next(iter(callers)).cancel()
 
     tasks = Tasks("dial")
-    tasks.spawn("accept", accept())
+    loop.add_reader(listener, accept)
     try:
         return await found
     except asyncio.CancelledError:
-        if found.done() and not found.cancelled():
+        if found.done() and not found.cancelled() and not found.exception():
             found.result().close()
         raise
     finally:
+        loop.remove_reader(listener)
         await tasks.close()
