@@ -74,7 +74,12 @@ class Runs:
         if path is None:
             return await self._run_unnamed(params, token)
         folder = self._folders.of(params.uri)
-        what = given(file=path, argv=list(params.args) or None)
+        document = self._documents.get(params.uri)
+        language = None
+        if document is not None and "." not in os.path.basename(path):
+            # Only the editor knows what a file without an extension is; `plaintext` and the like are no language.
+            language = (await self.languages()).named(document.language_id)
+        what = given(file=path, argv=list(params.args) or None, language=language)
         return await self._start(folder, what, params, params.title or os.path.relpath(path, folder), token, path)
 
     async def _run_unnamed(self, params: lsp.RunFileParams, token: ProgressToken | None) -> lsp.RunAccepted:

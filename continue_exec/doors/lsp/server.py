@@ -113,9 +113,8 @@ class Sidecar(LanguageServer):
         window = params.capabilities.window
         self._progress = bool(window and window.work_done_progress)
         self.editor_pid = params.process_id
-        self.documents.encoding = cast(
-            Encoding, str(getattr(self.workspace.position_encoding, "value", None) or "utf-16")
-        )
+        encoding = self.workspace.position_encoding
+        self.documents.encoding = cast(Encoding, str(getattr(encoding, "value", encoding) or "utf-16"))
         if not self.events:
             # For editors without code lenses (Helix); in an editor with buttons of its own they would be noise.
             self.feature(types.TEXT_DOCUMENT_CODE_ACTION)(_function(self._code_action))
