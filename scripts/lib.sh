@@ -274,7 +274,7 @@ own_folders() {
 }
 
 leave_own_folders() {
-    "$VENV/bin/continue-exec" rm --all --yes >/dev/null 2>&1 || true
+    "$VENV/bin/continue-exec" rm --all --force >/dev/null 2>&1 || true
     "$VENV/bin/continue-exec" engine stop --force >/dev/null 2>&1 || true
     rm -rf "$OWN"
 }
