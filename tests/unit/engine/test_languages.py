@@ -211,3 +211,11 @@ def test_by_path(path: str, head: str, expected: str) -> None:
 def test_unknown_paths(path: str) -> None:
     with pytest.raises(InvalidRequest):
         by_path(path)
+
+
+def test_every_language_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "languages.md").read_text()
+    for spec in LANGUAGES:
+        row = next((line for line in page.splitlines() if line.startswith(f"| `{spec.id}` |")), "")
+        for word in (*spec.aliases, *spec.extensions, *spec.filenames, *spec.programs):
+            assert f"`{word}`" in row, f"docs/reference/languages.md lacks {word} in the row of {spec.id}"
