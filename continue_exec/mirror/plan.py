@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 
 from .filter import RULE_FILES, Filter, Verdict
@@ -82,12 +83,14 @@ class Planner:
         self.left_out.pop(path, None)
         try:
             found = os.lstat(os.path.join(self.root, path) if path else self.root)
-        except OSError:
+        except OSError as error:
             self.left_out.drop(path)
-            if path in texts and self.rules.decide_path(path, False) is Verdict.IN:
+            # ENOTDIR: a file has taken the place of the folder that an editor's file was to be in.
+            new = path in texts and error.errno == errno.ENOENT
+            if new and self.rules.decide_path(path, False) is Verdict.IN:
                 plan.files.append((path, None))
-            else:
-                gone.add(path)
+                return
+            gone.add(path)
             return
         if not path:
             return  # the workspace itself: its times or mode
@@ -142,20 +145,34 @@ class Planner:
                 plan.files.append((path, found))
         for path in texts:
             # A new file that was never saved.
-            there = path in tree.files or path in tree.folders
+            there = path in tree.files or path in tree.folders or _below(path, tree.files.keys())
             if not there and _at_or_below(path, walked) and self.rules.decide_path(path, False) is Verdict.IN:
                 plan.files.append((path, None))
         written = tree.files.keys() | {path for path, _ in plan.files}
+        # Folders that are gone, yet hold an editor's file that was never saved.
+        needed = {folder for path, found in plan.files if found is None for folder in _parents(path)}
         # Only a folder that vanished, or was walked, makes it necessary to go through all that is inside.
         if walked or any(_kind(self.state, path) == "d" or self.rules.visited(path) for path in gone):
-            candidates = list(entries)
+            candidates = entries.keys() | gone
         else:
-            candidates = [path for path in gone if path in entries]
+            candidates = gone
         for path in candidates:
-            if path in written or path in tree.folders:
+            if path in written or path in tree.folders or path in needed:
                 continue
             if _at_or_below(path, gone) or (_at_or_below(path, walked) and not _at_or_below(path, tree.unread)):
                 plan.deletes.append(path)
+        plan.deletes += self._emptied(plan.deletes, needed)
+
+    def _emptied(self, deletes: list[str], needed: set[str]) -> list[str]:
+        """Folders that are there only because an editor's file, now gone, was put in them."""
+        checked: set[str] = set()
+        for path in deletes:
+            for folder in _parents(path):
+                if folder in checked or folder in needed or folder in self.state.entries:
+                    break
+                checked.add(folder)
+        paths = {folder: os.path.join(self.root, folder) for folder in checked}
+        return [folder for folder, path in paths.items() if os.path.islink(path) or not os.path.isdir(path)]
 
 
 def _kind(state: MirrorState, path: str) -> str:
@@ -177,20 +194,17 @@ def _same(old: Seen | None, found: os.stat_result) -> bool:
     )
 
 
-def _below(path: str, folders: set[str]) -> bool:
+def _parents(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+def _below(path: str, folders: Set[str]) -> bool:
     """Whether a folder of `folders` holds `path`, at any depth."""
     if not folders or not path:
         return False
-    if "" in folders:
-        return True
-    at = path.rfind("/")
-    while at > 0:
-        path = path[:at]
-        if path in folders:
-            return True
-        at = path.rfind("/")
-    return False
+    return "" in folders or any(parent in folders for parent in _parents(path))
 
 
-def _at_or_below(path: str, folders: set[str]) -> bool:
+def _at_or_below(path: str, folders: Set[str]) -> bool:
     return path in folders or _below(path, folders)

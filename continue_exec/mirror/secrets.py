@@ -39,9 +39,9 @@ NAMES = (
     "credentials.json",
     "application_default_credentials.json",
 )
-"""Secret by name. `!`: not secret after all."""
+"""Files that are secret by name. `!`: not secret after all."""
 
-FOLDERS = (".ssh/", ".aws/", ".azure/", ".gnupg/", ".kube/", ".docker/")
+FOLDERS = (".env", ".ssh", ".aws", ".azure", ".gnupg", ".kube", ".docker")
 """Secret with everything in them."""
 
 
@@ -75,12 +75,13 @@ LOOK = 64 * 1024
 """Bytes. Credentials are short; a large JSON file is data and is not searched to its end."""
 
 _SUFFIXES = tuple(CONTENTS)
-_BY_NAME = PatternList([pattern.encode() for pattern in (*NAMES, *FOLDERS)], ignore_case=True)
+_FILES = PatternList([pattern.encode() for pattern in NAMES], ignore_case=True)
+_FOLDERS = PatternList([pattern.encode() for pattern in FOLDERS], ignore_case=True)
 
 
 def by_name(name: bytes, folder: bool) -> bool:
     """Whether a file or folder of this name (the last component) is secret whatever is in it."""
-    return bool(_BY_NAME.match(name, name, folder))
+    return bool((_FOLDERS if folder else _FILES).match(name, name, folder))
 
 
 def by_content(path: str, data: bytes) -> bool:
