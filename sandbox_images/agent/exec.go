@@ -74,6 +74,7 @@ func (r *run) start(from *request, params *wire.Exec, at *attachment) {
 	r.pumps = 2
 	if params.TTY != nil {
 		r.pumps = 1
+		r.tail(wire.KindStderr).closed = true
 	}
 	r.mu.Unlock()
 	outputs, err := r.spawn(params)

@@ -43,6 +43,7 @@ func asFailure(err error, what string) *failure {
 var hints = map[string]string{
 	wire.CodeDiskFull: "Free disk space inside the sandbox or on the host.",
 	wire.CodeRefused:  "The sandbox's own permissions forbid it.",
+	wire.CodeTooLarge: "Pass less in arguments and variables; put large data into a file or on standard input.",
 	wire.CodeInternal: "Please report this, with the sandbox's log.",
 }
 

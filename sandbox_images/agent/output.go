@@ -147,6 +147,7 @@ func (r *run) pump(file *os.File, kind byte, tail *sync.Mutex) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.pumps--
+		r.tail(kind).closed = true
 		if r.pumps == 0 && r.ended {
 			r.finish()
 		}
@@ -200,11 +201,15 @@ func (r *run) take(fd int, kind byte, tail *sync.Mutex) (int, error) {
 	for err == syscall.EINTR {
 		n, err = syscall.Read(fd, into)
 	}
-	if unwanted || n <= 0 {
+	if unwanted || n <= 0 && err != syscall.EAGAIN {
 		return n, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.tail(kind).read(max(n, 0), r.ended)
+	if n <= 0 {
+		return n, err
+	}
 	if r.finished || r.forgotten {
 		return n, nil
 	}

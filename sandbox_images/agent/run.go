@@ -13,6 +13,10 @@ import (
 // quietTime is how long an ended command's output is still waited for when something in the background holds it open.
 const quietTime = 50 * time.Millisecond
 
+// longestTail bounds that wait where something in the background never falls silent. Everything that stood in the
+// pipes when the command ended is read in any case.
+const longestTail = time.Second
+
 // run is one command, from exec to forget. It belongs to the agent and outlives connections.
 type run struct {
 	agent   *agent
@@ -34,6 +38,8 @@ type run struct {
 	stalled    int        // of those, how many wait for room
 	quiet      *time.Timer
 	lastRead   time.Time
+	tails      [2]tail   // of output and error
+	tailEnd    time.Time // when what the background writes counts no more
 	ended      bool // the command's own process is gone
 	finished   bool // and so is its output: exit is final
 	forgotten  bool
@@ -73,6 +79,7 @@ func (r *run) reaped(status syscall.WaitStatus, usage *syscall.Rusage) {
 		return
 	}
 	r.lastRead = time.Now()
+	r.tailEnd = r.lastRead.Add(longestTail)
 	r.quiet = time.AfterFunc(quietTime, r.checkQuiet)
 }
 
@@ -87,12 +94,36 @@ func (r *run) checkQuiet() {
 	if r.stalled > 0 {
 		r.lastRead = time.Now()
 	}
-	if left := quietTime - time.Since(r.lastRead); left > 0 {
+	left := quietTime - time.Since(r.lastRead)
+	if left > 0 && !(time.Now().After(r.tailEnd) && r.tails[0].caughtUp() && r.tails[1].caughtUp()) {
 		r.quiet.Reset(left)
 		return
 	}
 	r.finish()
 }
+
+// tail tells of one output whether all that the command itself wrote to it has been read.
+type tail struct {
+	closed bool  // no reader
+	dry    bool  // the last read found nothing
+	was    bool  // a read found nothing after the command ended
+	since  int64 // bytes read after the command ended
+}
+
+// caughtUp: it was empty since the end, or more came since than a pipe can hold.
+func (t *tail) caughtUp() bool { return t.closed || t.dry || t.was || t.since >= pipeLarge }
+
+// read counts a read of n bytes; 0: there was nothing. run.mu is held.
+func (t *tail) read(n int, ended bool) {
+	t.dry = n == 0
+	if ended {
+		t.was = t.was || t.dry
+		t.since += int64(n)
+	}
+}
+
+// tail is that of STDOUT or STDERR; r.mu is held.
+func (r *run) tail(kind byte) *tail { return &r.tails[kind&1] }
 
 // finish makes the exit final. What is written from now on is thrown away. r.mu is held.
 func (r *run) finish() {

@@ -71,9 +71,19 @@ async def test_what_stands_there_is_replaced(agent: Any, root: str) -> None:
     assert await contents(agent, f"{root}/x") == b"new"
     assert await contents(agent, f"{root}/d") == b"now a file"
     assert (await agent.connection.stat(f"{root}/l")).kind == "file"
-    result = await push(root, [other("d", "dir"), file("x/below", b"b")])
+    result = await push(root, [other("d", "dir"), file("d/below", b"b")])
     assert result.failed == ()
-    assert (await agent.connection.stat(f"{root}/d")).kind == "dir"
+    assert await contents(agent, f"{root}/d/below") == b"b"
+
+
+async def test_a_file_is_not_taken_for_a_folder(agent: Any, root: str) -> None:
+    """Only an entry's own place is cleared for it, never a parent's: who wants that says so."""
+    await agent.connection.push(root, [file("x", b"kept")])
+    result = await agent.connection.push(root, [file("x/below", b"b"), file("y", b"y")])
+    assert [(failure.path, failure.code) for failure in result.failed] == [("x/below", "conflict")]
+    assert await contents(agent, f"{root}/x") == b"kept"
+    result = await agent.connection.push(root, [other("x", "dir"), file("x/below", b"b")])
+    assert result.failed == ()
     assert await contents(agent, f"{root}/x/below") == b"b"
 
 
