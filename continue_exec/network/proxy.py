@@ -206,7 +206,7 @@ class EgressProxy:
             connection.host = verdict.host
             await self._carry(connection, head, verdict, early)
         except Reply as reply:
-            reason = reply.message
+            reason = reply.reason
             if reply.status == 403:
                 verdict = None
             await replies.send(connection.client, reply)
@@ -243,7 +243,8 @@ class EgressProxy:
             return http1.parse(raw[: end + 4]), raw[end + 4 :]
         except http1.BadHost as error:
             connection.host, connection.port = error.text, error.port
-            raise Reply(403, f"{error.text!r} is refused: {error}", "Use the host's name in its plain form.") from None
+            advice = "Use the host's name in its plain form."
+            raise Reply(403, f"{error.text!r} is refused: {error}", advice, reason=str(error)) from None
         except http1.BadHead as error:
             raise Reply(400, str(error)) from None
 
@@ -261,7 +262,7 @@ class EgressProxy:
         return verdict
 
     def _refusal(self, head: http1.Head, reason: str) -> Reply:
-        return Reply(403, f"{head.authority} is refused: {reason}", self._advice(head.host, head.port))
+        return Reply(403, f"{head.authority} is refused: {reason}", self._advice(head.host, head.port), reason=reason)
 
     async def _carry(self, connection: _Connection, head: http1.Head, verdict: Verdict, early: bytes) -> None:
         loop = asyncio.get_running_loop()

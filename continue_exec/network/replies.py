@@ -34,9 +34,10 @@ _LINGER_BYTES = 1024 * 1024
 class Reply(Exception):
     """Ends a request with an answer of the proxy's own."""
 
-    def __init__(self, status: int, message: str, advice: str = "") -> None:
+    def __init__(self, status: int, message: str, advice: str = "", *, reason: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.reason = reason or message
         self.message = message
         self.advice = advice
 

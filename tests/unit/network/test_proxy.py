@@ -142,6 +142,7 @@ async def test_refusals_are_words_and_reported(lab: Lab, target: str, why: str) 
     decision = await lab.decision()
     assert not decision.allowed
     assert why in decision.reason
+    assert "refused:" not in decision.reason, "whoever shows it says the host and that it was refused"
     assert lab.names.asked == []
 
 

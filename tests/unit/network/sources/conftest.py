@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from continue_exec.network.host import Host
+from continue_exec.network.sources.base import Found
 
 
 class FolderHost(Host):
@@ -40,3 +41,8 @@ def host(tmp_path: Path) -> FolderHost:
     made = FolderHost(env={"PATH": str(tmp_path / "root" / "tools")}, home=home, root=tmp_path / "root")
     made.fetched = {}
     return made
+
+
+def hosts(found: Found) -> set[str]:
+    """The rules that follow, as they are written."""
+    return {str(rule) for rule in found.rules()}
