@@ -5,6 +5,7 @@ To add a method: its row in protocol/methods.py, its function in the module of i
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import os
@@ -104,7 +105,7 @@ class Engine:
         await self.runs.close()
         await self.sandboxes.close()
         await self.networks.close()
-        self.state.close()
+        await asyncio.to_thread(self.state.close)
 
     # engine.*
 

@@ -29,6 +29,7 @@ async def watch(engine: Engine) -> None:
                     log.info("stopped idle %s", live.sandbox.id)
             except ContinueExecError as error:
                 log.warning("%s: %s", live.sandbox.id, error)
+        await asyncio.to_thread(engine.state.checkpoint)
         busy = engine.requests or engine.runs.active or engine.sandboxes.live
         if not busy and time.time() - engine.used_at > engine.settings.engine_idle_s:
             return

@@ -1,7 +1,8 @@
 """Sandboxes and runs, in SQLite (WAL): each row is the noun's own JSON beside the columns that queries need.
 
-Calls are synchronous: one takes about 50 µs, as with synchronous=NORMAL a commit does not wait for the disk. A crash of
-the engine loses nothing; a power cut may lose the last moments of run records, never a sandbox's files.
+Calls are synchronous: one takes about 50 µs, as with synchronous=NORMAL a commit does not wait for the disk; only
+`checkpoint` and `close` do, and those are called off the event loop. A crash of the engine loses nothing; a power cut
+may lose the last moments of run records, never a sandbox's files.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ class State:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
+            # close() comes from another thread, never beside another call.
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA wal_autocheckpoint=0")
             version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
             if version > SCHEMA_VERSION:
                 raise HostUnready(
@@ -116,8 +119,18 @@ class State:
         """Forget runs."""
         self._guard(lambda: self._db.executemany("DELETE FROM runs WHERE id=?", [(i,) for i in ids]))
 
+    def checkpoint(self) -> None:
+        """Move what the write-ahead log holds into the file. Waits for the disk: call it off the event loop."""
+        db = sqlite3.connect(self._path)
+        try:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            raise _mapped(error, self._path) from None
+        finally:
+            db.close()
+
     def close(self) -> None:
-        """Close the file; a later call raises."""
+        """Close the file; a later call raises. Waits for the disk."""
         self._db.close()
 
 

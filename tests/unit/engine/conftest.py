@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -92,7 +93,7 @@ class World:
         """As an engine ends: sandboxes go on."""
         await self.runs.close()
         await self.sandboxes.close()
-        self.state.close()
+        await asyncio.to_thread(self.state.close)
 
     async def remove(self) -> None:
         for sandbox in self.sandboxes.all():

@@ -68,6 +68,19 @@ def test_runs_by_prefix_and_the_surplus(state: State) -> None:
     assert state.surplus_runs(15) == []
 
 
+def test_a_checkpoint_empties_the_write_ahead_log_into_the_file(tmp_path: Path) -> None:
+    state = State(tmp_path / "state.db")
+    state.save_run(run(1), 1)
+    (tmp_path / "copy").mkdir()
+    state.checkpoint()
+    (tmp_path / "copy" / "state.db").write_bytes((tmp_path / "state.db").read_bytes())
+    copied = State(tmp_path / "copy" / "state.db")
+    assert copied.runs() == [(run(1), 1)], "the file alone has it"
+    copied.close()
+    state.save_run(run(2), 2)
+    state.close()
+
+
 def test_a_newer_or_damaged_file_is_refused_in_words(tmp_path: Path) -> None:
     State(tmp_path / "newer.db").close()
     with sqlite3.connect(tmp_path / "newer.db") as db:
