@@ -60,7 +60,7 @@ class Outcome:
 
 def fetch(project: Project, folder: Path) -> Path:
     """Download and unpack; the unpacked folder."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", project.name]
+    pip = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--no-binary", project.name]
     subprocess.run([*pip, "--dest", folder / "sdists", project.requirement], check=True, timeout=300)
     stem = f"{project.name.replace('-', '_')}-{project.version}"
     with tarfile.open(folder / "sdists" / f"{stem}.tar.gz") as archive:

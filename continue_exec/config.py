@@ -83,7 +83,15 @@ class Settings(BaseSettings):
 
 
 # Variables of ours that are not settings: they move folders (paths.py) or pass facts to child processes.
-NOT_SETTINGS = frozenset({"CONTINUE_EXEC_HOME", "CONTINUE_EXEC_RUNTIME_DIR", "CONTINUE_EXEC_CONFIG"})
+NOT_SETTINGS = frozenset(
+    {
+        "CONTINUE_EXEC_HOME",
+        "CONTINUE_EXEC_RUNTIME_DIR",
+        "CONTINUE_EXEC_CONFIG",
+        "CONTINUE_EXEC_DEBUG",
+        "CONTINUE_EXEC_FAKE",
+    }
+)
 
 
 def load(**overrides: Any) -> Settings:

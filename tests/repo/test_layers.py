@@ -25,14 +25,18 @@ ALLOWED: dict[str, set[str]] = {
     "store": CONTRACTS,
     "engine": CONTRACTS | {"drivers", "agent", "mirror", "network", "store"},
     "client": {"errors", "paths", "tasks", "protocol", "model"},
-    "doors.cli": CONTRACTS | {"client"},
+    "doors.cli": CONTRACTS | {"client", "doors.lsp"},  # `continue-exec lsp` starts the other door
     "doors.lsp": CONTRACTS | {"client"},
     "doors.http": CONTRACTS | {"engine"},
     "doors": set(),
     "app": CONTRACTS | {"drivers", "agent", "mirror", "network", "store", "engine", "doors"},
 }
 
-# The agent's wire is the agent's room only; a package of pure names may be shared.
+# Module -> rooms it may import beyond its own room's row, and why.
+EXCEPTIONS: dict[str, tuple[set[str], str]] = {
+    "continue_exec/doors/cli/doctor.py": ({"drivers"}, "it must say what is missing where no engine can start"),
+}
+
 WORDS = "Move what is shared to protocol/ or model.py, or pass it in as an argument from app.py or the engine."
 
 
@@ -48,15 +52,21 @@ def violations(names: list[str]) -> list[str]:
     found = []
     for name in names:
         own = room(name.removesuffix(".py").replace("/", "."))
+        allowed = {own, "__init__", *ALLOWED[own], *EXCEPTIONS.get(name, (set(), ""))[0]}
         for line, target in sources.imports(name):
             other = room(target)
-            if other not in (own, "__init__", *ALLOWED[own]) and not (own == "app" and other.startswith("doors")):
+            if other not in allowed and not (own == "app" and other.startswith("doors")):
                 found.append(f"{name}:{line}: {own} imports {other} ({target})")
     return found
 
 
 def test_imports_go_one_way() -> None:
     assert not (found := violations(sources.modules())), "\n".join([*found, WORDS])
+
+
+def test_exceptions_are_needed() -> None:
+    for name, (rooms, _) in EXCEPTIONS.items():
+        assert {room(target) for _, target in sources.imports(name)} >= rooms, f"{name} needs no exception any more"
 
 
 def test_every_room_is_in_the_table() -> None:

