@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import platform
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -122,6 +123,8 @@ def main() -> int:
     ready = Ready(parser.parse_args().ready_fd)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
+    # Each run holds a few descriptors, each connection of a sandbox two; the soft limit is often 1024.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     try:
         lock = FileLock(paths.private(paths.home()) / "engine.lock")
         if not lock.acquire():
