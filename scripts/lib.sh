@@ -109,7 +109,12 @@ agent_built() {
 # As continue_exec looks for it: the setting, PATH, then ~/.local/bin.
 runsc_found() {
     [[ -n ${CONTINUE_EXEC_RUNSC:-} ]] || type -P runsc >/dev/null || [[ -x ${HOME:-/nonexistent}/.local/bin/runsc ]] ||
-        grep -qs '^ *runsc *=' "${CONTINUE_EXEC_CONFIG:-${XDG_CONFIG_HOME:-$HOME/.config}/continue-exec/config.toml}"
+        runsc_chosen
+}
+
+# Whether the user's settings name one: then nothing is installed beside it.
+runsc_chosen() {
+    grep -qs '^ *runsc *=' "${CONTINUE_EXEC_CONFIG:-${XDG_CONFIG_HOME:-$HOME/.config}/continue-exec/config.toml}"
 }
 
 set_up() {
@@ -121,8 +126,8 @@ set_up() {
         say "Another setup of this folder is at work; waiting for it…"
         flock 9
     fi
-    runsc_found || set_up_runsc # first: it is what a machine is most likely to lack the rights for
-    if ! ready; then
+    if ! { ready && runsc_found; }; then
+        set_up_runsc # first: it is what a machine is most likely to lack the rights for
         set_up_python
         set_up_agent
         printf '%s\n' "$ROOT" >"$STAMP"
@@ -225,8 +230,9 @@ set_up_agent() {
     step "Building the agent" env PATH="$VENV/bin:$PATH" "$ROOT/scripts/build-agent" --arch host
 }
 
+# Also where there is one: it may be too old, which costs a process to find out.
 set_up_runsc() {
-    step "Installing gVisor (runsc)" "$ROOT/scripts/install-runsc"
+    runsc_chosen || step "Installing gVisor (runsc)" "$ROOT/scripts/install-runsc"
 }
 
 # Node 18 or newer, with npm, on PATH. Without one: the Python package of it, which needs no root.

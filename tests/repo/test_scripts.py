@@ -80,11 +80,11 @@ RUNSC = 'CONTINUE_EXEC_RUNSC="$(type -P sh)"'
 def test_the_second_time_nothing_is_done_or_even_started(clone: Path) -> None:
     first = bash(clone, f"export {RUNSC}; set_up")
     assert (first.returncode, first.stderr) == (0, "")
-    assert calls(clone) == ["python", "agent"]
+    assert calls(clone) == ["runsc", "python", "agent"]
     # Without PATH no program can be found: whatever it still does, it does within the shell.
     second = bash(clone, "PATH=; set_up; echo ready", CONTINUE_EXEC_RUNSC="/bin/sh")
     assert (second.stdout, second.stderr) == ("ready\n", "")
-    assert calls(clone) == ["python", "agent"]
+    assert calls(clone) == ["runsc", "python", "agent"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_change_is_noticed(clone: Path, name: str) -> None:
     later = time.time() + 5
     os.utime(clone / name, (later, later))
     assert bash(clone, f"export {RUNSC}; set_up").returncode == 0
-    assert calls(clone) == ["python", "agent"] * 2
+    assert calls(clone) == ["runsc", "python", "agent"] * 2
 
 
 @pytest.mark.parametrize("lost", [".venv/bin/python", ".venv/bin/continue-exec", "continue_exec/_bin/agent"])
@@ -110,7 +110,7 @@ def test_a_moved_clone_is_set_up_anew(clone: Path) -> None:
     bash(clone, f"export {RUNSC}; set_up")
     moved = clone.rename(clone.with_name("moved"))
     assert bash(moved, f"export {RUNSC}; set_up").returncode == 0
-    assert calls(moved) == ["python", "agent"] * 2
+    assert calls(moved) == ["runsc", "python", "agent"] * 2
 
 
 def test_two_at_once_do_the_work_once(clone: Path) -> None:
@@ -125,7 +125,7 @@ def test_two_at_once_do_the_work_once(clone: Path) -> None:
     outputs = [process.communicate(timeout=60) for process in both]
     assert [out for out, _ in outputs] == ["ready\n"] * 2
     assert sum("waiting for it" in err for _, err in outputs) == 1
-    assert calls(clone) == ["python", "agent"]
+    assert calls(clone) == ["runsc", "python", "agent"]
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
