@@ -1,0 +1,289 @@
+"""What every driver promises (drivers/base.py), with the real agent inside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from continue_exec.errors import HostUnready, SandboxFailed, WorkspaceRefused
+from tests.support.driving import LIMITS, PLACES, REAL, Driving, Place, driving, of
+from tests.support.users import OrdinaryUser
+
+Where = tuple[Place, OrdinaryUser | None]
+
+
+# The user is made in fixtures that are not coroutines: it takes longer than an event loop may stand still.
+@pytest.fixture(params=PLACES, ids=lambda place: place.name)
+def anywhere(request: pytest.FixtureRequest) -> Where:
+    return of(request)
+
+
+@pytest.fixture(params=REAL, ids=lambda place: place.name)
+def isolated(request: pytest.FixtureRequest) -> Where:
+    return of(request)
+
+
+@pytest.fixture
+async def driver(anywhere: Where) -> AsyncIterator[Driving]:
+    async with driving(*anywhere) as found:
+        yield found
+
+
+@pytest.fixture
+async def gvisor(isolated: Where) -> AsyncIterator[Driving]:
+    async with driving(*isolated) as found:
+        yield found
+
+
+async def test_start_gives_a_machine_whose_agent_answers(driver: Driving) -> None:
+    machine = await driver.do("start")
+
+    result = await driver.run("sh", "-c", "echo out; echo err >&2; exit 3")
+
+    assert (result.code, result.stdout, result.stderr) == (3, "out\n", "err\n")
+    assert machine["sandbox_id"] == driver.spec["sandbox_id"]
+    assert machine["isolation"] == ("none" if driver.place.driver == "fake" else "gvisor")
+    assert Path(f"/proc/{machine['pid']}").exists()
+
+
+async def test_stop_leaves_files_and_nothing_else(driver: Driving) -> None:
+    await driver.do("start")
+    await driver.sh(f"echo kept > {driver.spec['workspace']}/note")
+
+    await driver.do("stop")
+
+    assert await driver.left() == []
+    assert await driver.do("connect") is None
+    await driver.do("start")
+    assert (await driver.sh(f"cat {driver.spec['workspace']}/note")).stdout == "kept\n"
+
+
+async def test_stop_and_destroy_of_nothing_succeed(driver: Driving) -> None:
+    await driver.do("stop")
+    await driver.do("destroy")
+    await driver.do("destroy")
+
+    assert await driver.do("connect") is None
+
+
+async def test_a_successor_finds_the_machine_after_kill_9(driver: Driving) -> None:
+    machine = await driver.do("start")
+    await driver.kill()
+
+    await driver.open()
+    assert await driver.do("connect") == machine
+
+    assert (await driver.sh("echo again")).stdout == "again\n"
+
+
+async def test_destroy_removes_every_file(driver: Driving) -> None:
+    await driver.do("start")
+    await driver.sh(f"mkdir -p {driver.spec['workspace']}/a/b && touch {driver.spec['workspace']}/a/b/c")
+
+    await driver.do("destroy")
+
+    folder = Path(driver.spec["folder"])
+    assert not folder.exists() or os.listdir(folder) == []
+    assert await driver.left() == []
+
+
+async def test_no_check_fails_where_the_suite_passes(driver: Driving) -> None:
+    checks = await driver.do("check")
+
+    assert checks
+    for check in checks:
+        assert check["status"] != "failed", check
+        assert check["remedy"] or check["status"] == "ok", check
+
+
+# -- what only a driver with isolation can promise ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("victim", ["runsc-sandbox", "runsc-gofer"])
+async def test_files_survive_a_killed_sandbox(gvisor: Driving, victim: str) -> None:
+    await gvisor.do("start")
+    await gvisor.sh("echo kept > /root/note; echo kept > /usr/local/note; sync")
+
+    (pid,) = gvisor.host_processes(victim)
+    os.kill(pid, signal.SIGKILL)
+
+    await gvisor.do("stop")
+    assert await gvisor.left() == []
+    await gvisor.do("start")
+    assert (await gvisor.sh("cat /root/note /usr/local/note")).stdout == "kept\nkept\n"
+
+
+async def test_connect_does_not_mistake_a_killed_sandbox_for_a_live_one(gvisor: Driving) -> None:
+    machine = await gvisor.do("start")
+    descriptor = os.pidfd_open(machine["pid"])
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    os.kill(machine["pid"], signal.SIGKILL)
+    await asyncio.wait_for(ended.wait(), 10)
+    loop.remove_reader(descriptor)
+    os.close(descriptor)
+
+    assert await gvisor.do("connect") is None
+    await gvisor.do("start")
+    assert (await gvisor.sh("echo up")).stdout == "up\n"
+
+
+@pytest.mark.parametrize("after", [0.0, 0.02, 0.06, 0.12, 0.2])
+async def test_an_engine_killed_during_start_leaves_what_its_successor_can_mend(gvisor: Driving, after: float) -> None:
+    gvisor.send("start")
+    # Not a wait for something: the point in the start at which the engine dies is what varies.
+    await asyncio.sleep(after)
+    await gvisor.kill()
+
+    await gvisor.open()
+    await gvisor.do("start")
+
+    assert (await gvisor.sh("echo up")).stdout == "up\n"
+    await gvisor.do("stop")
+    assert await gvisor.left() == []
+
+
+async def test_the_state_of_another_boot_is_recognised_and_replaced(gvisor: Driving) -> None:
+    await gvisor.do("start")
+    await gvisor.sh("echo kept > /root/note")
+    folder = Path(gvisor.spec["folder"])
+    saved = folder.parent / "saved"
+    shutil.copytree(folder / "state", saved, ignore=shutil.ignore_patterns("*.sock"))
+    record = (folder / "machine.json").read_text()
+    await gvisor.do("stop")
+    # What a power cut leaves: the state and record of a boot that is no more.
+    shutil.copytree(saved, folder / "state")
+    os.chmod(folder / "state", 0o777)
+    (folder / "machine.json").write_text(record.replace('"boot_id": "', '"boot_id": "other-'))
+
+    assert await gvisor.do("connect") is None
+    await gvisor.do("start")
+
+    assert (await gvisor.sh("cat /root/note")).stdout == "kept\n"
+
+
+async def test_a_start_that_fails_leaves_nothing_but_the_files(gvisor: Driving) -> None:
+    await gvisor.do("start")
+    await gvisor.sh("echo kept > /root/note")
+    await gvisor.do("stop")
+    agent = gvisor.spec["agent"]
+    gvisor.spec["agent"] = "/etc/hostname"
+
+    with pytest.raises((SandboxFailed, HostUnready)) as caught:
+        await gvisor.do("start")
+
+    assert caught.value.hint
+    assert await gvisor.left() == []
+    assert await gvisor.do("connect") is None
+    gvisor.spec["agent"] = agent
+    await gvisor.do("start")
+    assert (await gvisor.sh("cat /root/note")).stdout == "kept\n"
+
+
+async def test_a_missing_runsc_is_named_with_its_remedy(gvisor: Driving) -> None:
+    await gvisor.close()
+    gvisor.runsc = "/nonexistent/runsc"
+    await gvisor.open()
+
+    with pytest.raises(HostUnready) as caught:
+        await gvisor.do("start")
+
+    assert "/nonexistent/runsc" in caught.value.message
+    assert "install-runsc" in caught.value.hint
+    failed = {check["name"] for check in await gvisor.do("check") if check["status"] == "failed"}
+    assert failed == {"runsc"}
+
+
+async def test_the_host_stays_as_it_is(gvisor: Driving) -> None:
+    await gvisor.do("start")
+
+    result = await gvisor.sh(
+        "echo mine > /usr/local/bin/cexec-probe && echo mine > /opt/cexec-probe && rm /usr/bin/env"
+    )
+
+    assert result.code == 0, result.stderr
+    assert not Path("/usr/local/bin/cexec-probe").exists()
+    assert not Path("/opt/cexec-probe").exists()
+    assert Path("/usr/bin/env").exists()
+    assert (await gvisor.run("cat", "/usr/local/bin/cexec-probe")).stdout == "mine\n"
+
+
+@pytest.mark.parametrize("path", ["/", "/usr", "/etc", "/root", "/tmp", "/proc/x", "/dev/shm/x", "/run/continue-exec"])
+async def test_a_workspace_in_the_machines_own_place_is_refused(gvisor: Driving, path: str) -> None:
+    gvisor.spec["workspace"] = path
+
+    with pytest.raises(WorkspaceRefused):
+        await gvisor.do("start")
+
+    assert await gvisor.left() == []
+
+
+@pytest.mark.parametrize(
+    "workspace", ["/opt/team/project", "/usr/local/src/project", "/srv/a b/c,d:e\\f", "/tmp/ünï/x"]
+)
+async def test_a_workspace_anywhere_else_has_its_own_path_and_is_empty(gvisor: Driving, workspace: str) -> None:
+    gvisor.spec["workspace"] = workspace
+
+    await gvisor.do("start")
+    result = await gvisor.run("sh", "-c", "pwd; ls -A; echo kept > note")
+    assert (result.stdout, result.code) == (workspace + "\n", 0), result.stderr
+
+    await gvisor.do("stop")
+    await gvisor.do("start")
+    assert (await gvisor.run("cat", "note")).stdout == "kept\n"
+
+
+async def test_hosts_copy_of_a_workspace_beneath_usr_is_covered(gvisor: Driving) -> None:
+    """/usr/share is full of the host's files; as a workspace its folder is empty, as any other."""
+    gvisor.spec["workspace"] = "/usr/share/doc"
+
+    await gvisor.do("start")
+
+    assert (await gvisor.run("ls", "-A")).stdout == ""
+
+
+async def test_the_limit_on_processes_holds_and_the_agent_is_exempt(gvisor: Driving) -> None:
+    gvisor.spec["limits"] = {**LIMITS, "processes": 80}
+    await gvisor.do("start")
+
+    result = await gvisor.run(
+        "python3",
+        "-c",
+        "import os, time\n"
+        "for n in range(200):\n"
+        "    try:\n"
+        "        if os.fork() == 0: time.sleep(600); os._exit(0)\n"
+        "    except BlockingIOError: break\n"
+        "print(n)",
+    )
+
+    assert 40 < int(result.stdout) <= 80
+    assert (await gvisor.run("echo", "still here")).stdout == "still here\n"
+
+
+async def test_memory_and_cpu_limits_where_they_are_offered(gvisor: Driving) -> None:
+    offered = await gvisor.do("capabilities")
+    gvisor.spec["limits"] = {**LIMITS, "memory_bytes": 512 << 20, "cpus": 1.0}
+
+    await gvisor.do("start")
+
+    total = await gvisor.sh("awk '/MemTotal/ {print $2}' /proc/meminfo")
+    if "limit-memory" in offered:
+        assert int(total.stdout) <= 512 << 10
+    else:
+        assert gvisor.place.user  # said by its absence from the capabilities, and by `check`
+    assert "limit-processes" in offered
+
+
+async def test_two_starts_at_once_are_one_after_the_other(gvisor: Driving) -> None:
+    first = await gvisor.do("start")
+    second = await gvisor.do("start")
+
+    assert first["pid"] != second["pid"]
+    assert len(gvisor.host_processes("runsc-sandbox")) == 1

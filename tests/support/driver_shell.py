@@ -1,0 +1,114 @@
+"""A driver in a process of its own, told what to do by lines of JSON: tests can be another user, and can kill it.
+
+    argv     driver (`runsc` or `fake`), folder for the template's layers, path of runsc or ""
+    stdin    {"do": "start", "spec": {...}} per line; also connect, stop, destroy, check, capabilities, and
+             run (argv in the sandbox, through the real agent)
+    stdout   {"ok": ...} or {"error": {...}} per line
+
+It uses nothing of the tests, because the ordinary user may not be able to read them: it is given as `python -c`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from continue_exec.agent.connection import AgentConnection
+from continue_exec.drivers.base import Driver, Machine, SandboxSpec
+from continue_exec.drivers.fake import FakeDriver
+from continue_exec.drivers.runsc import RunscDriver
+from continue_exec.errors import ContinueExecError
+from continue_exec.model import Limits
+from continue_exec.protocol.agent import Exec, Exited
+from continue_exec.protocol.frames import Kind
+
+
+class Sink:
+    """Keeps what a command says."""
+
+    def __init__(self) -> None:
+        self.text = {int(Kind.STDOUT): bytearray(), int(Kind.STDERR): bytearray()}
+        self.end: asyncio.Future[Exited | None] = asyncio.get_running_loop().create_future()
+
+    def started(self, pid: int) -> None:
+        pass
+
+    def output(self, kind: int, data: memoryview) -> None:
+        self.text[kind] += data
+
+    def exited(self, note: Exited) -> None:
+        if not self.end.done():
+            self.end.set_result(note)
+
+    def lost(self) -> None:
+        if not self.end.done():
+            self.end.set_result(None)
+
+
+def spec_of(body: dict[str, Any]) -> SandboxSpec:
+    folders = {name: Path(body[name]) for name in ("folder", "sockets", "workspace", "agent")}
+    return SandboxSpec(sandbox_id=body["sandbox_id"], limits=Limits(**body["limits"]), **folders)
+
+
+def machine_of(machine: Machine | None) -> dict[str, Any] | None:
+    if machine is None:
+        return None
+    return {**asdict(machine), "doorbell": str(machine.doorbell), "log": str(machine.log)}
+
+
+async def run(machine: Machine, spec: SandboxSpec, argv: list[str]) -> dict[str, Any]:
+    connection = await AgentConnection.open(machine.doorbell, spec.sockets)
+    try:
+        sink = Sink()
+        stream = connection.new_stream()
+        params = Exec(stream=stream, run_id=f"run_{stream}", argv=tuple(argv), cwd=str(spec.workspace), env=machine.env)
+        await connection.exec(params, sink)
+        note = await sink.end
+        if note is not None:
+            await connection.forget(stream)
+        said = {"stdout": sink.text[Kind.STDOUT], "stderr": sink.text[Kind.STDERR]}
+        words = {name: bytes(text).decode(errors="replace") for name, text in said.items()}
+        return {"code": None if note is None else note.exit_code, **words}
+    finally:
+        await connection.close()
+
+
+async def do(driver: Driver, order: dict[str, Any]) -> Any:
+    verb = order["do"]
+    if verb == "check":
+        return [asdict(check) for check in await driver.check()]
+    if verb == "capabilities":
+        return sorted(driver.capabilities())
+    spec = spec_of(order["spec"])
+    if verb == "start":
+        return machine_of(await driver.start(spec))
+    if verb == "connect":
+        return machine_of(await driver.connect(spec))
+    if verb == "stop":
+        return await driver.stop(spec)
+    if verb == "destroy":
+        return await driver.destroy(spec)
+    machine = await driver.connect(spec)
+    assert machine is not None, "not up"
+    return await run(machine, spec, order["argv"])
+
+
+async def main() -> None:
+    name, home, runsc = sys.argv[1:4]
+    driver: Driver = FakeDriver() if name == "fake" else RunscDriver(Path(runsc) if runsc else None, home=Path(home))
+    reader = asyncio.StreamReader(limit=1 << 20)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        try:
+            answer = {"ok": await do(driver, json.loads(line))}
+        except ContinueExecError as error:
+            answer = {"error": error.to_wire()}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+asyncio.run(main())
