@@ -62,6 +62,8 @@ class RunOptions(TypedDict, total=False):
     """Give it a standard input (`Client.open_stdin`); else /dev/null."""
     tty: tuple[int, int] | None
     """Give it a terminal of this many rows and columns."""
+    sync: bool
+    """False: run with what is inside, even if it cannot be brought up to date; default: True."""
     title: str
     """What a person calls it."""
 
@@ -201,6 +203,7 @@ class Client(Methods):
             timeout_s=options.get("timeout_s"),
             stdin=options.get("stdin") or None,
             tty=None if tty is None else {"rows": tty[0], "cols": tty[1]},
+            sync=None if options.get("sync", True) else False,
             title=options.get("title"),
             client=self.name or None,
         )

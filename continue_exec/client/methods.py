@@ -106,6 +106,7 @@ class Methods:
         timeout_s: float | None = None,
         stdin: bool = False,
         tty: Json | None = None,
+        sync: bool = True,
         title: str = "",
         client: str = "",
     ) -> Run:
@@ -126,6 +127,7 @@ class Methods:
         timeout_s: float | None = None,
         stdin: bool = False,
         tty: Json | None = None,
+        sync: bool = True,
         title: str = "",
         client: str = "",
     ) -> AsyncIterator[RunEvent]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from ..errors import EngineUnavailable
@@ -52,6 +53,22 @@ class StdinStream:
             error = self._answer.result()
             raise error or EngineUnavailable(f"The engine stopped reading standard input of {self.run_id}.")
 
+    async def write_from(self, read: Callable[[], Awaitable[bytes]]) -> None:
+        """Send what `read` gives, piece by piece, until it gives nothing; hear at once if the stream breaks meanwhile.
+
+        Raises: as `write`; the stream is still to be closed.
+        """
+        while True:
+            reading = self._client.tasks.spawn("read", _read(read))
+            try:
+                await asyncio.wait((reading, self._answer), return_when=asyncio.FIRST_COMPLETED)
+                data = reading.result() if reading.done() else b""
+            finally:
+                reading.cancel()
+            if not data and not self._answer.done():
+                return
+            await self.write(data)
+
     async def close(self) -> None:
         """End the input and wait until the engine has taken all of it. Raises as `write` does."""
         if not self._answer.done():
@@ -63,3 +80,7 @@ class StdinStream:
         """Break off, without an end of file."""
         self._answer.cancel()
         self._connection.close()
+
+
+async def _read(read: Callable[[], Awaitable[bytes]]) -> bytes:
+    return await read()

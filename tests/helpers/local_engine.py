@@ -88,6 +88,7 @@ class LocalEngine:
         self.break_after: int | None = None
         self.before_start: asyncio.Event | None = None
         self.answers: dict[str, Any] = {}
+        self._stdin_transports: list[asyncio.Transport] = []
         self._called = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
@@ -282,7 +283,14 @@ class LocalEngine:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(run.process.pid, number)
 
+    def cut_stdin(self) -> None:
+        """Break every connection that carries standard input."""
+        for transport in self._stdin_transports:
+            transport.abort()
+
     async def _stream_stdin(self, request: web.Request) -> None:
+        assert isinstance(request.transport, asyncio.Transport)
+        self._stdin_transports.append(request.transport)
         run = self.find(request.query["run_id"])
         await run.begun.wait()
         assert run.process is not None

@@ -64,7 +64,8 @@ def dispatch(words: list[str]) -> int:
         import asyncio
 
         result = asyncio.run(result)
-    sys.stdout.flush()
+    if sys.stdout is not None:  # it was closed when we were started
+        sys.stdout.flush()
     return int(result)
 
 

@@ -165,8 +165,7 @@ class Foreground:
         while True:
             stdin = await self._client.open_stdin(self._run_id, eof=not self._tty)
             try:
-                while data := await source.read():
-                    await stdin.write(data)
+                await stdin.write_from(source.read)
                 await stdin.close()
                 return
             except (NotFound, Conflict):

@@ -20,7 +20,8 @@ class Progress:
     def __init__(self, tasks: Tasks, text: str) -> None:
         self._shown = False
         self._began = time.monotonic()
-        self._task = tasks.spawn("progress", self._show(text)) if sys.stderr.isatty() else None
+        seen = sys.stderr is not None and sys.stderr.isatty()
+        self._task = tasks.spawn("progress", self._show(text)) if seen else None
 
     async def _show(self, text: str) -> None:
         await asyncio.sleep(QUIET_SECONDS)

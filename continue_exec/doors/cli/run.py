@@ -47,6 +47,9 @@ def run_options(parser: common.Parser) -> None:
     parser.add_argument("--stdin", "-i", action="store_true", help="forward standard input")
     parser.add_argument("--tty", "-t", action="store_true", help="give it this terminal (implies --stdin)")
     parser.add_argument("--detach", "-d", action="store_true", help="print the run's id and leave it running")
+    parser.add_argument(
+        "--no-sync", action="store_true", help="use what is inside, without the mirror: frees a full disk"
+    )
     parser.add_argument("--title", default="", help="what to call it in lists")
     common.json_option(parser, "print events as JSON, one a line, instead of the output")
 
@@ -86,7 +89,8 @@ async def _start(options: Namespace, what: dict[str, Any], *, tty: bool) -> int:
             timeout_s=getattr(options, "timeout", None),
             stdin=getattr(options, "stdin", False),
             tty=terminal.size() if tty else None,
-            title=getattr(options, "title", ""),
+            sync=not getattr(options, "no_sync", False),
+            title=getattr(options, "title", "shell"),
         )
         if getattr(options, "detach", False):
             started = await client.call("run.start", params)
@@ -160,4 +164,4 @@ async def shell(options: Namespace) -> int:
             "A shell needs a terminal, and standard input is not one.",
             hint="To run a script: `continue-exec run --stdin -- sh < script`.",
         )
-    return await _start(options, {"argv": options.argv or ["sh", "-c", FIND_SHELL], "title": "shell"}, tty=True)
+    return await _start(options, {"argv": options.argv or ["sh", "-c", FIND_SHELL]}, tty=True)

@@ -21,7 +21,7 @@ def line(text: str, *, end: str = "\n") -> None:
     try:
         sys.stderr.write(f"continue-exec: {text}{end}")
         sys.stderr.flush()
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
         pass
 
 

@@ -62,3 +62,16 @@ async def test_the_connection_breaks(client: Client, engine: LocalEngine) -> Non
     await engine.stop_listening()
     with pytest.raises(errors.EngineUnavailable):
         await stdin.close()
+
+
+async def test_a_break_is_heard_while_there_is_nothing_to_send(client: Client, engine: LocalEngine) -> None:
+    run = await client.start(["cat"], stdin=True)
+    stdin = await client.open_stdin(run.id)
+    source: asyncio.Queue[bytes] = asyncio.Queue()
+    source.put_nowait(b"a")
+    writing = asyncio.ensure_future(stdin.write_from(source.get))
+    await engine.runs[run.id].has(2)
+    engine.cut_stdin()
+    with pytest.raises(errors.EngineUnavailable):
+        await writing
+    stdin.abort()
