@@ -41,6 +41,7 @@ class Editor:
         self.asked: list[dict[str, Any]] = []
         self.stray: list[dict[str, Any]] = []
         self.order: list[str] = []
+        self._events: dict[str, list[dict[str, Any]]] = {}
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._changed = asyncio.Condition()
@@ -168,6 +169,8 @@ class Editor:
         elif "method" in message:
             self.notified.append(message)
             self.order.append(message["method"])
+            if message["method"] == "continueExec/event":
+                self._events.setdefault(message["params"]["runId"], []).append(message["params"])
         elif message["id"] is None:
             self.stray.append(message["error"])
         else:
@@ -189,11 +192,7 @@ class Editor:
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
         """Parameters of every `continueExec/event` of a run so far."""
-        return [
-            one["params"]
-            for one in self.notified
-            if one["method"] == "continueExec/event" and one["params"]["runId"] == run_id
-        ]
+        return self._events.get(run_id, [])
 
     def text(self, run_id: str, stream: str = "stdout") -> str:
         """What a run has written so far."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import sys
 from collections.abc import AsyncIterator
 
@@ -25,18 +26,23 @@ def capture_stdout() -> int:
     return wire
 
 
+def _can_wait(fd: int) -> bool:
+    """Whether the loop can wait for it: not for a regular file or /dev/null (epoll_ctl(2): EPERM); they never block."""
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
+
+
 async def read_pieces(fd: int) -> AsyncIterator[bytes]:
     """Bytes as they come, to the end of file."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=READ_SIZE)
-    try:
-        transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", buffering=0, closefd=False)
-        )
-    except (ValueError, OSError):  # a regular file or /dev/null: cannot be waited for, never blocks
+    if not _can_wait(fd):
         while data := os.read(fd, READ_SIZE):
             yield data
         return
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=READ_SIZE)
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", buffering=0, closefd=False)
+    )
     try:
         while data := await reader.read(READ_SIZE):
             yield data
@@ -59,13 +65,12 @@ class Wire:
     @classmethod
     async def open(cls, fd: int) -> Wire:
         """Take over the descriptor."""
-        loop = asyncio.get_running_loop()
-        try:
-            transport, protocol = await loop.connect_write_pipe(
-                lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), os.fdopen(fd, "wb", buffering=0)
-            )
-        except (ValueError, OSError):  # a regular file
+        if not _can_wait(fd):
             return cls(None, fd)
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.connect_write_pipe(
+            lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), os.fdopen(fd, "wb", buffering=0)
+        )
         transport.set_write_buffer_limits(high=WRITE_HIGH)
         return cls(asyncio.StreamWriter(transport, protocol, None, loop), fd)
 
@@ -107,4 +112,5 @@ class Wire:
                 await self._writer.drain()
         except (TimeoutError, OSError):
             pass
-        self._writer.transport.abort()
+        if not self._writer.is_closing():
+            self._writer.transport.abort()
