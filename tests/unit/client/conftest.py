@@ -3,10 +3,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from local_engine import LocalEngine
-from local_engine_fixtures import engine, place  # noqa: F401
 
 from continue_exec.client import Client
+from tests.support.local_engine import LocalEngine
+from tests.support.local_engine_fixtures import engine, place  # noqa: F401
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
-from local_engine import LocalEngine
 
 from continue_exec import errors
 from continue_exec.client import Client
 from continue_exec.client.client import FRAMES_TYPE
 from continue_exec.protocol import events, methods
 from continue_exec.protocol.frames import Kind
+from tests.support.local_engine import LocalEngine
 
 
 def test_constants_agree() -> None:

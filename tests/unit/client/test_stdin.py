@@ -3,10 +3,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from local_engine import LocalEngine
 
 from continue_exec import errors
 from continue_exec.client import Client
+from tests.support.local_engine import LocalEngine
 
 
 async def test_pieces_arrive_as_they_are_written(client: Client, engine: LocalEngine) -> None:

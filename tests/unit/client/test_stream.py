@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from local_engine import LocalEngine
 
 from continue_exec import errors
 from continue_exec.client import Client, stream
 from continue_exec.protocol.frames import Kind
+from tests.support.local_engine import LocalEngine
 
 COUNT = "for i in $(seq 200); do echo $i; done"
 EXPECTED = b"".join(b"%d\n" % n for n in range(1, 201))

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from command_line import Terminal
-from local_engine_fixtures import engine, place  # noqa: F401
+
+from tests.support.command_line import Terminal
+from tests.support.local_engine_fixtures import engine, place  # noqa: F401
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from command_line import ARGV, cli
-from local_engine import LocalEngine
 
 from continue_exec import errors
 from continue_exec.doors.cli import main
+from tests.support.command_line import ARGV, cli
+from tests.support.local_engine import LocalEngine
 
 HEAVY = ("aiohttp", "pydantic", "pygls", "lsprotocol", "git", "continue_exec.engine", "continue_exec.model")
 

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import cli
-from local_engine import LocalEngine
+
+from tests.support.command_line import cli
+from tests.support.local_engine import LocalEngine
 
 REPORT = {
     "checks": [

@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
-from command_line import cli
-from local_engine import LocalEngine
 
 from continue_exec.errors import Conflict, NotFound
+from tests.support.command_line import cli
+from tests.support.local_engine import LocalEngine
 
 
 async def test_status_starts_nothing(place: Path) -> None:

@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import ARGV, Terminal, cli, start
-from local_engine import LocalEngine
 
 from continue_exec.errors import Conflict
+from tests.support.command_line import ARGV, Terminal, cli, start
+from tests.support.local_engine import LocalEngine
 
 MIB = 1 << 20
 

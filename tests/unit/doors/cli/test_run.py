@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import cli
-from local_engine import LocalEngine
 
 from continue_exec.protocol import events
+from tests.support.command_line import cli
+from tests.support.local_engine import LocalEngine
 
 
 async def test_streams_stay_apart_and_bytes_are_bytes(engine: LocalEngine) -> None:

@@ -5,12 +5,12 @@ import json
 import signal
 
 import pytest
-from command_line import Terminal, cli, start
-from local_engine import LocalEngine, LocalRun
 
 from continue_exec.doors.cli import runs
 from continue_exec.errors import InvalidRequest
 from continue_exec.protocol import methods
+from tests.support.command_line import Terminal, cli, start
+from tests.support.local_engine import LocalEngine, LocalRun
 
 
 async def started(engine: LocalEngine, script: str, *, events: int = 2, **more: object) -> LocalRun:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Terminal, cli
-from local_engine import LocalEngine
 
 from continue_exec.errors import NotFound
+from tests.support.command_line import Terminal, cli
+from tests.support.local_engine import LocalEngine
 
 
 def box(number: int, **more: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from local_engine import LocalEngine
+
+from tests.support.local_engine import LocalEngine
 
 
 @pytest.fixture
