@@ -103,7 +103,7 @@ class Reader:
             data, set_ns = text
             self._content(path, Seen("f", mode, len(data), set_ns), data, batch)
         elif expected is not None:
-            full = os.path.join(self.root, path)
+            full = f"{self.root}/{path}"
             # O_NONBLOCK: a named pipe that took the file's place must not hang us.
             fd = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
             try:
@@ -138,7 +138,7 @@ class Reader:
             if path in self.state.entries:
                 batch.add(PushEntry(path=path, kind="delete"), None)
             return
-        seen = seen._replace(digest=digest(data))
+        seen = Seen(*seen[:-1], digest(data))
         if not self._known(path, seen, batch):
             entry = PushEntry(path=path, kind="file", mode=seen.mode, mtime_ns=seen.mtime_ns, size=len(data))
             batch.add(entry, seen, data)

@@ -13,6 +13,7 @@ In this order; the first that applies decides:
 from __future__ import annotations
 
 import os
+from collections.abc import Set
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -137,15 +138,18 @@ class Filter:
             self._naming.match(os.fsencode(rel), os.fsencode(rel.rpartition("/")[2]), False)
         )
 
-    def scope(self, rel: str) -> Scope:
-        """The scope of a folder below the workspace; reads the ignore files that lead there, once."""
+    def scope(self, rel: str, names: Set[str] = RULE_FILES) -> Scope:
+        """The scope of a folder below the workspace; reads the ignore files that lead there, once.
+
+        `names`: what is in the folder, if that is known, so that nothing else is looked for.
+        """
         found = self._scopes.get(rel)
         if found is None:
             if not rel:
                 found = self._top()
             else:
                 parent, _, name = rel.rpartition("/")
-                found = self._below(self.scope(parent), name)
+                found = self._below(self.scope(parent), name, names)
             self._scopes[rel] = found
         return found
 
@@ -220,7 +224,7 @@ class Filter:
             above = above.partition(b"/")[2]
         return self._read(scope)
 
-    def _below(self, parent: Scope, name: str) -> Scope:
+    def _below(self, parent: Scope, name: str, names: Set[str]) -> Scope:
         rel = parent.prefix + name
         verdict = self.decide(parent, name, True)
         if verdict in (Verdict.OUT, Verdict.SECRET):
@@ -238,20 +242,20 @@ class Filter:
             included=verdict is Verdict.IN
             and (parent.included or bool(self._include and self._include.match(path, raw, True))),
         )
-        if os.path.lexists(os.path.join(self.root, rel, ".git")):
+        if ".git" in names and os.path.lexists(os.path.join(self.root, rel, ".git")):
             # A submodule or a repository of its own: rules of the outer one end here, as in git.
             repository = Repository.open(os.path.join(self.root, rel))
             self._repositories[rel] = repository
             scope.repository, scope.base, scope.lead, scope.ignored = repository, len(rel) + 1, "", False
             scope.git = tuple(_Anchored(patterns, len(path) + 1) for patterns in repository.lists)
-        return self._read(scope)
+        return self._read(scope, names)
 
-    def _read(self, scope: Scope) -> Scope:
+    def _read(self, scope: Scope, names: Set[str] = RULE_FILES) -> Scope:
         """Add the ignore files of the scope's folder."""
         folder, strip = os.path.join(self.root, scope.prefix), len(os.fsencode(scope.prefix))
-        if patterns := _patterns(os.path.join(folder, GIT_RULES), scope.repository):
+        if GIT_RULES in names and (patterns := _patterns(os.path.join(folder, GIT_RULES), scope.repository)):
             scope.git = (_Anchored(patterns, strip), *scope.git)
-        if patterns := _patterns(os.path.join(folder, OWN_RULES), scope.repository):
+        if OWN_RULES in names and (patterns := _patterns(os.path.join(folder, OWN_RULES), scope.repository)):
             scope.own = (_Anchored(patterns, strip), *scope.own)
         return scope
 

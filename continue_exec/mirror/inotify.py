@@ -1,9 +1,9 @@
 """inotify(7), read directly.
 
 The kernel queues an event before the system call that caused it returns. So what is in the queue now is all that
-happened, and a flush need not wait for a polling thread (docs/decisions/inotify.md). Only folders that are mirrored are
-watched. What it does not see: writes through mmap(2) until the file is closed, and changes by other hosts on network
-file systems.
+happened, and a flush need not wait for a polling thread (docs/decisions/0003-watching-and-ignore-rules.md). Only what
+is mirrored is watched. What it does not see: writes through mmap(2) until the file is closed, and changes by other
+hosts on network file systems.
 """
 
 from __future__ import annotations

@@ -244,7 +244,10 @@ class Mirror:
                     sent += item.entry.size
             batch = await following() if ahead is None else ahead.result()
         if full_disk:
-            raise DiskFull(f"No room in the sandbox for {self.root}: {full_disk}")
+            raise DiskFull(
+                f"No room in the sandbox for {self.root}: {full_disk}",
+                hint="Make room on the host's disk, or inside: `continue-exec run --no-sync -- rm ...`.",
+            )
         return SyncResult(
             files=files,
             bytes=sent,

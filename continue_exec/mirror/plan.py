@@ -83,14 +83,12 @@ class Planner:
         self.left_out.pop(path, None)
         try:
             found = os.lstat(os.path.join(self.root, path) if path else self.root)
-        except OSError as error:
+        except OSError:
             self.left_out.drop(path)
-            # ENOTDIR: a file has taken the place of the folder that an editor's file was to be in.
-            new = path in texts and error.errno == errno.ENOENT
-            if new and self.rules.decide_path(path, False) is Verdict.IN:
+            if path in texts and self._never_saved(path):
                 plan.files.append((path, None))
-                return
-            gone.add(path)
+            else:
+                gone.add(path)
             return
         if not path:
             return  # the workspace itself: its times or mode
@@ -143,12 +141,11 @@ class Planner:
         for path, found in tree.files.items():
             if path in texts or not _same(entries.get(path), found):
                 plan.files.append((path, found))
-        for path in texts:
-            # A new file that was never saved.
-            there = path in tree.files or path in tree.folders or _below(path, tree.files.keys())
-            if not there and _at_or_below(path, walked) and self.rules.decide_path(path, False) is Verdict.IN:
+        planned = {path for path, _ in plan.files}
+        for path in texts - planned - tree.files.keys() - tree.folders.keys():
+            # A new file that was never saved, where everything was looked at or its folder vanished.
+            if (_below(path, walked) or _below(path, gone)) and self._never_saved(path):
                 plan.files.append((path, None))
-        written = tree.files.keys() | {path for path, _ in plan.files}
         # Folders that are gone, yet hold an editor's file that was never saved.
         needed = {folder for path, found in plan.files if found is None for folder in _parents(path)}
         # Only a folder that vanished, or was walked, makes it necessary to go through all that is inside.
@@ -162,6 +159,15 @@ class Planner:
             if _at_or_below(path, gone) or (_at_or_below(path, walked) and not _at_or_below(path, tree.unread)):
                 plan.deletes.append(path)
         plan.deletes += self._emptied(plan.deletes, needed)
+
+    def _never_saved(self, path: str) -> bool:
+        """Whether an editor's file that is mirrored is not on disk and could be."""
+        try:
+            os.lstat(os.path.join(self.root, path))
+        except OSError as error:
+            # ENOTDIR: a file has taken the place of the folder that it was to be in.
+            return error.errno == errno.ENOENT and self.rules.decide_path(path, False) is Verdict.IN
+        return False
 
     def _emptied(self, deletes: list[str], needed: set[str]) -> list[str]:
         """Folders that are there only because an editor's file, now gone, was put in them."""

@@ -61,7 +61,8 @@ def walk(root: str, start: str, rules: Filter, watcher: Watcher, left_out: LeftO
                 left_out[rel or "."] = f"unreadable: {error.strerror}"
                 tree.unread.add(rel)
             continue
-        _entries(entries, rules, rules.scope(rel), tree, left_out, todo)
+        scope = rules.scope(rel, {entry.name for entry in entries})
+        _entries(entries, rules, scope, tree, left_out, todo)
 
 
 def _entries(

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from continue_exec.errors import OutsideWorkspace
+from continue_exec.mirror.buffers import Buffers
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "w").mkdir()
+    return tmp_path / "w"
+
+
+def texts(buffers: Buffers) -> dict[str, bytes]:
+    return {path: data for path, (data, _) in buffers.current().items()}
+
+
+def test_the_later_text_counts_until_it_is_cleared(root: Path) -> None:
+    buffers = Buffers(str(root))
+    assert buffers.set("one", {str(root / "a"): "1", "d/b": "b"}) == {"a", "d/b"}
+    assert buffers.set("two", {"a": "2"}) == {"a"}
+    assert texts(buffers) == {"a": b"2", "d/b": b"b"}
+    buffers.set("one", {"a": "3"})
+    assert texts(buffers)["a"] == b"3"
+    assert buffers.set("one", {"a": None}) == {"a"}
+    assert texts(buffers)["a"] == b"2"
+    assert buffers.drop("one") == {"d/b"} and buffers.drop("one") == set()
+    assert buffers.drop("two") == {"a"} and texts(buffers) == {}
+
+
+def test_outside_and_through_links(root: Path) -> None:
+    (root / "real").write_text("")
+    (root / "link").symlink_to("real")
+    (root / "out").symlink_to("/etc/hostname")
+    (root.parent / "alias").symlink_to("w")
+    buffers = Buffers(str(root))
+    buffers.set("one", {"link": "text", "out": "never", str(root.parent / "alias" / "x"): "x"})
+    assert texts(buffers) == {"real": b"text", "x": b"x"}
+    for path in ("../other", "/etc/passwd", str(root)):
+        with pytest.raises(OutsideWorkspace):
+            buffers.set("one", {"good": "g", path: "bad"})
+    assert "good" not in texts(buffers)
+
+
+def test_a_half_character_does_not_break_it(root: Path) -> None:
+    buffers = Buffers(str(root))
+    buffers.set("one", {"a": "x\ud800y é"})
+    assert texts(buffers) == {"a": "x?y é".encode()}
