@@ -24,6 +24,7 @@ from .engine import idle
 from .engine.engine import Engine
 from .engine.folders import Folders
 from .errors import ContinueExecError, InternalError
+from .store.ballast import Ballast
 from .store.locks import FileLock
 from .store.state import State
 from .tasks import Tasks
@@ -51,8 +52,17 @@ def build() -> Engine:
     settings = config.load()
     folders = Folders(home=paths.private(paths.home()), runtime=paths.private(paths.runtime()), agent=agent_binary())
     driver = RunscDriver(runsc=settings.runsc)
-    state = State(folders.state)
-    return Engine(settings=settings, folders=folders, driver=driver, state=state, socket=str(paths.engine_socket()))
+    ballast = Ballast(folders.ballast)
+    state = State(folders.state, make_room=ballast.drop)
+    ballast.lay()
+    return Engine(
+        settings=settings,
+        folders=folders,
+        driver=driver,
+        state=state,
+        ballast=ballast,
+        socket=str(paths.engine_socket()),
+    )
 
 
 async def serve(ready: Ready) -> None:

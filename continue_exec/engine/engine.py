@@ -20,6 +20,7 @@ from ..errors import Conflict, InvalidRequest
 from ..model import Model, Run, Sandbox, Workspace
 from ..protocol import methods as m
 from ..protocol.versions import ENGINE_PROTOCOL
+from ..store.ballast import Ballast
 from ..store.state import State
 from . import doctor, workspaces
 from .folders import Folders
@@ -40,18 +41,21 @@ class Engine:
         used_at: when the last one began or ended.
     """
 
-    def __init__(self, *, settings: Settings, folders: Folders, driver: Driver, state: State, socket: str) -> None:
+    def __init__(
+        self, *, settings: Settings, folders: Folders, driver: Driver, state: State, ballast: Ballast, socket: str
+    ) -> None:
         self.settings = settings
         self.folders = folders
         self.driver = driver
         self.state = state
+        self.ballast = ballast
         self.socket = socket
         self.started_at = time.time()
         self.requests = 0
         self.used_at = time.time()
         self.on_stop: Callable[[], None] = lambda: None
         self.networks = Networks(settings, folders.home)
-        self.runs = Runs(settings=settings, folders=folders, state=state)
+        self.runs = Runs(settings=settings, folders=folders, state=state, ballast=ballast)
         self.sandboxes = Sandboxes(
             settings=settings,
             folders=folders,

@@ -15,6 +15,11 @@ class Folders:
     agent: Path
 
     @property
+    def ballast(self) -> Path:
+        """See store/ballast.py."""
+        return self.home / "ballast"
+
+    @property
     def state(self) -> Path:
         """The state file."""
         return self.home / "state.db"

@@ -30,6 +30,7 @@ async def watch(engine: Engine) -> None:
             except ContinueExecError as error:
                 log.warning("%s: %s", live.sandbox.id, error)
         await asyncio.to_thread(engine.state.checkpoint)
+        await asyncio.to_thread(engine.ballast.lay)
         busy = engine.requests or engine.runs.active or engine.sandboxes.live
         if not busy and time.time() - engine.used_at > engine.settings.engine_idle_s:
             return

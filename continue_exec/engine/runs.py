@@ -10,10 +10,11 @@ import time
 from collections.abc import AsyncIterator
 
 from ..config import Settings
-from ..errors import Conflict, ContinueExecError, InvalidRequest, NotFound, SandboxLost
+from ..errors import Conflict, ContinueExecError, DiskFull, InvalidRequest, NotFound, SandboxLost
 from ..model import Run, RunState, TerminalSize
 from ..protocol.agent import Exec, Exited, HelloResult
 from ..protocol.methods import RunStart
+from ..store.ballast import Ballast
 from ..store.runlog import RunLog
 from ..store.state import State
 from ..tasks import Tasks
@@ -25,6 +26,9 @@ from .streams import ActiveRun
 
 log = logging.getLogger(__name__)
 
+PRUNE_EVERY = 10
+"""Ended runs between two looks for old records: not every run pays for it."""
+
 TERMINAL = "xterm-256color"
 """TERM of a run with a terminal, as VS Code's terminal and Continue's own tool set it."""
 
@@ -32,11 +36,13 @@ TERMINAL = "xterm-256color"
 class Runs:
     """Every run of this user: the active ones in memory, the ended ones in the state file and their logs."""
 
-    def __init__(self, *, settings: Settings, folders: Folders, state: State) -> None:
+    def __init__(self, *, settings: Settings, folders: Folders, state: State, ballast: Ballast) -> None:
         self.settings = settings
+        self.ballast = ballast
         self.folders = folders
         self.state = state
         self.active: dict[str, tuple[Live, ActiveRun]] = {}
+        self._retired = 0
         self._tasks = Tasks("runs")
 
     # Starting
@@ -51,7 +57,8 @@ class Runs:
         workspace = live.sandbox.workspace
         cwd = workspaces.folder_inside(workspace, request.cwd or ".")
         live.touch()
-        await live.flush()
+        if request.sync:
+            await live.flush()
         argv, more_env, title = await prepare(live, request, cwd)
         run = Run(
             id=f"run_{secrets.token_hex(6)}",
@@ -91,7 +98,13 @@ class Runs:
         return active
 
     def _new_log(self, run: Run) -> RunLog:
-        return RunLog.create(self.folders.run(run.id), self.settings.output_keep_bytes, self.settings.output_lag_bytes)
+        folder, keep, lag = self.folders.run(run.id), self.settings.output_keep_bytes, self.settings.output_lag_bytes
+        try:
+            return RunLog.create(folder, keep, lag)
+        except DiskFull:
+            if not self.ballast.drop():
+                raise
+            return RunLog.create(folder, keep, lag)
 
     def _register(self, live: Live, active: ActiveRun) -> None:
         live.runs[active.run.id] = active
@@ -156,10 +169,9 @@ class Runs:
         self._prune()
 
     def _prune(self) -> None:
-        surplus = self.state.surplus_runs(self.settings.runs_kept)
-        # In tens, so that not every run pays for a deletion.
-        if len(surplus) >= 10:
-            self._delete(surplus)
+        self._retired += 1
+        if self._retired % PRUNE_EVERY == 0:
+            self._delete(self.state.surplus_runs(self.settings.runs_kept))
 
     def _delete(self, ids: list[str]) -> None:
         self.state.delete_runs(ids)

@@ -62,6 +62,9 @@ class RunStart(Model):
     timeout_s: float | None = Field(default=None, gt=0, description="TERM, grace, KILL after this many seconds")
     stdin: bool = False
     tty: TerminalSize | None = None
+    sync: bool = Field(
+        default=True, description="false: run with what is inside, even if it cannot be brought up to date"
+    )
     title: str = ""
     client: str = ""
 

@@ -36,7 +36,9 @@ T = TypeVar("T")
 class State:
     """The state file. One engine at a time opens it (store/locks)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, make_room: Callable[[], bool] = lambda: False) -> None:
+        """`make_room` is asked when the disk is full; if it could, the call is tried once more."""
+        self._make_room = make_room
         try:
             # close() comes from another thread, never beside another call.
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -57,7 +59,12 @@ class State:
 
     def _guard(self, work: Callable[[], T]) -> T:
         try:
-            return work()
+            try:
+                return work()
+            except sqlite3.Error as error:
+                if not isinstance(_mapped(error, self._path), DiskFull) or not self._make_room():
+                    raise
+                return work()
         except sqlite3.Error as error:
             raise _mapped(error, self._path) from None
 
@@ -72,10 +79,8 @@ class State:
         """Forget a sandbox and its runs."""
 
         def work() -> None:
-            self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("DELETE FROM runs WHERE sandbox_id=?", (sandbox_id,))
             self._db.execute("DELETE FROM sandboxes WHERE id=?", (sandbox_id,))
-            self._db.execute("COMMIT")
 
         self._guard(work)
 

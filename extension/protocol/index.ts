@@ -248,6 +248,8 @@ export interface RunStart {
   readonly timeout_s?: number | null;
   readonly stdin?: boolean;
   readonly tty?: TerminalSize | null;
+  /** false: run with what is inside, even if it cannot be brought up to date */
+  readonly sync?: boolean;
   readonly title?: string;
   readonly client?: string;
 }

@@ -24,6 +24,7 @@ from continue_exec.network.carry import Carried
 from continue_exec.protocol.agent import Exited
 from continue_exec.protocol.frames import Kind, Parser
 from continue_exec.protocol.methods import RunStart, SandboxRef, WorkspaceRef
+from continue_exec.store.ballast import Ballast
 from continue_exec.store.runlog import RunLog
 from continue_exec.store.state import State
 
@@ -79,7 +80,9 @@ class World:
     def open(self) -> None:
         """As a new engine does."""
         self.state = State(self.folders.state)
-        self.runs = Runs(settings=self.settings, folders=self.folders, state=self.state)
+        self.runs = Runs(
+            settings=self.settings, folders=self.folders, state=self.state, ballast=Ballast(self.folders.ballast)
+        )
         self.sandboxes = Sandboxes(
             settings=self.settings,
             folders=self.folders,

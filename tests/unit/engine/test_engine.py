@@ -20,7 +20,12 @@ from .conftest import World
 async def engine(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Engine]:
     """On the world's sandboxes: what is left of them goes with the world."""
     made = Engine(
-        settings=world.settings, folders=world.folders, driver=cast(Driver, world.driver), state=world.state, socket="s"
+        settings=world.settings,
+        folders=world.folders,
+        driver=cast(Driver, world.driver),
+        state=world.state,
+        ballast=world.runs.ballast,
+        socket="s",
     )
     made.runs, made.sandboxes = world.runs, world.sandboxes
     yield made

@@ -21,6 +21,7 @@ class Scripted:
         self.used_at = time.time() - 100
         self.runs = SimpleNamespace(active={})
         self.state = SimpleNamespace(checkpoint=lambda: None)
+        self.ballast = SimpleNamespace(lay=lambda: None)
         self.live: dict[str, Any] = {}
         self.sandboxes = SimpleNamespace(live=self.live, stop_idle=self.stop_idle)
 
