@@ -1,17 +1,20 @@
 """A warm command: request at the door → first byte of its output
 
-Compared, in turn, with the agent's own spawn of the same program in the same sandbox (its protocol, without engine,
-mirror and record), and with a spawn by a program inside (posix_spawn, pipe, first byte: the floor that gVisor sets).
+Compared, in turn, with the agent's own spawn of the same program in a sandbox of the same kind (its protocol, without
+engine, mirror and record), with a spawn by a program inside (posix_spawn, pipe, first byte: the floor that gVisor
+sets), and with `docker exec` and `runsc exec` into sandboxes that are up.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
-from bench import machines, report
+from bench import alternatives, machines, report
 from continue_exec.client import Client
 from continue_exec.protocol.frames import Kind
 
@@ -60,38 +63,60 @@ async def first_byte(client: Client, workspace: Path) -> float:
     return took
 
 
+Way = Callable[[], float]
+"""Milliseconds to the first byte."""
+
+
+def others(stack: ExitStack) -> tuple[dict[str, Way], list[report.Row]]:
+    """What else runs a command in a sandbox that is up; and rows for what cannot be measured here."""
+    ways: dict[str, Way] = {}
+    missing: list[report.Row] = []
+    try:
+        execs = stack.enter_context(stack.enter_context(alternatives.bare_runsc()).up())
+        ways["runsc exec"] = lambda: alternatives.first_byte([*execs, *PROGRAM])
+    except alternatives.Missing as why:
+        missing.append(report.unmeasured("runsc exec", why))
+    try:
+        docker = stack.enter_context(alternatives.docker())
+        for runtime in ("runc", "runsc"):
+            found = stack.enter_context(docker.up(runtime))
+            ways[f"docker exec ({runtime})"] = lambda found=found: alternatives.first_byte([*found, *PROGRAM])
+        ways["docker's API, exec (runsc)"] = lambda: docker.asked(found[-1], PROGRAM)
+    except alternatives.Missing as why:
+        missing.append(report.unmeasured("docker exec (runsc)", why))
+    return ways, missing
+
+
 async def compare(count: int) -> Iterable[report.Row]:
-    with machines.workspace({"floor.c": FLOOR}) as folder:
+    floor: list[float] = []
+    agents: list[float] = []
+    ours: list[float] = []
+    with machines.workspace({"floor.c": FLOOR}) as folder, ExitStack() as stack:
+        ways, missing = others(stack)
+        cli = [str(Path(sys.executable).parent / "continue-exec"), "run", "--cwd", str(folder), "--", *PROGRAM]
+        ways["continue-exec run"] = lambda: alternatives.first_byte(cli)
+        found: dict[str, list[float]] = {name: [] for name in ways}
         async with Client(name="bench") as client, machines.bare(folder) as bare:
             await client.execute(["cc", "-O1", "-o", "/tmp/floor", "floor.c"], workspace=folder)
-            ours, agents, floor = [], [], []
             for _ in range(5):
                 await first_byte(client, folder)
             for _ in range(count):
                 ours.append(await first_byte(client, folder))
                 agents.append(await bare.first_byte(PROGRAM))
-                done = await client.execute(["/tmp/floor", "3"], workspace=folder)
+                done = await client.execute(["/tmp/floor", "1"], workspace=folder)
                 floor += [float(line) for line in done.stdout.split()]
-            at_once = await hundred(client, folder)
+                for name, way in ways.items():
+                    found[name].append(way())
             await client.sandbox_remove(workspace={"path": str(folder)})
+    theirs = [report.Row(name, samples, against="docker exec (runsc)") for name, samples in found.items()]
     return (
         report.Row("spawn by a program inside", floor),
         report.Row("agent's own spawn", agents, against="spawn by a program inside"),
         report.Row("warm run", ours, against="agent's own spawn", at_most=2.0),
-        report.Row("100 runs at once, each", at_once, against="warm run"),
+        *missing,
+        *theirs,
+        report.Row("warm run, once more", ours, against="docker exec (runsc)", at_most=0.125),
     )
-
-
-async def hundred(client: Client, workspace: Path) -> list[float]:
-    """Milliseconds per run when 100 are started together; each must get its own output."""
-
-    async def one(number: int) -> None:
-        done = await client.execute(["/bin/echo", str(number)], workspace=workspace)
-        assert done.stdout == b"%d\n" % number, "mixed up"
-
-    began = time.perf_counter()
-    await asyncio.gather(*(one(number) for number in range(100)))
-    return [(time.perf_counter() - began) * 10]
 
 
 def measure(quick: bool) -> Iterable[report.Row]:
