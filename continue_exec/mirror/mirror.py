@@ -184,6 +184,8 @@ class Mirror:
         try:
             buffers = self._buffers.current()
             plan = await self._plan(watcher, taken, buffers)
+            # Deleted while we looked: what is missing below it means nothing.
+            self._check_root()
             if patient and not plan.replaces(self._state):
                 self._hold(plan)
             result = await self._push(target, plan, buffers, started)

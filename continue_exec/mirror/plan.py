@@ -80,9 +80,11 @@ class Planner:
 
     def _one(self, path: str, texts: set[str], plan: Plan, gone: set[str], more: set[str]) -> None:
         """One path that may have changed."""
+        if not path:
+            return  # the workspace itself: its times or mode; whether it is there is the mirror's to see
         self.left_out.pop(path, None)
         try:
-            found = os.lstat(os.path.join(self.root, path) if path else self.root)
+            found = os.lstat(os.path.join(self.root, path))
         except OSError:
             self.left_out.drop(path)
             if path in texts and self._never_saved(path):
@@ -90,8 +92,6 @@ class Planner:
             else:
                 gone.add(path)
             return
-        if not path:
-            return  # the workspace itself: its times or mode
         folder = stat.S_ISDIR(found.st_mode)
         verdict = self.rules.decide_path(path, folder)
         old = self.state.entries.get(path)
@@ -150,9 +150,10 @@ class Planner:
         needed = {folder for path, found in plan.files if found is None for folder in _parents(path)}
         # Only a folder that vanished, or was walked, makes it necessary to go through all that is inside.
         if walked or any(_kind(self.state, path) == "d" or self.rules.visited(path) for path in gone):
-            candidates = entries.keys() | gone
+            candidates = set(entries)
         else:
-            candidates = gone
+            candidates = gone & entries.keys()
+        written = tree.files.keys() | {path for path, _ in plan.files}
         for path in candidates:
             if path in written or path in tree.folders or path in needed:
                 continue

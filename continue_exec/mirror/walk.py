@@ -60,6 +60,8 @@ def walk(root: str, start: str, rules: Filter, watcher: Watcher, left_out: LeftO
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 left_out[rel or "."] = f"unreadable: {error.strerror}"
                 tree.unread.add(rel)
+            elif not rel:
+                tree.unread.add(rel)  # the workspace is gone: nothing follows from that
             continue
         scope = rules.scope(rel, {entry.name for entry in entries})
         _entries(entries, rules, scope, tree, left_out, todo)

@@ -6,8 +6,9 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,12 @@ from continue_exec.errors import Conflict, DiskFull, NotFound, OutsideWorkspace,
 from continue_exec.mirror.filter import IgnoreRules
 from continue_exec.mirror.inotify import InotifyWatcher
 from continue_exec.mirror.mirror import LARGE, Mirror
+from continue_exec.mirror.plan import Plan, Planner
 from continue_exec.mirror.portable import PortableWatcher
 from continue_exec.mirror.state import MirrorState
 from continue_exec.mirror.watch import NoWatcher, Watcher
+from continue_exec.protocol.agent import PushItem, PushResult
+from tests.support import loopwatch
 from tests.support.mirror_target import DiskTarget, tree
 
 pytestmark = pytest.mark.may_block("the tests read and write the host's tree themselves")
@@ -143,6 +147,39 @@ async def test_what_the_sandbox_changed_stays(exact: Mirror, host: Path, target:
     await exact.flush(target)
     assert (target.folder / "theirs").read_text() == "sandbox"
     assert (target.folder / "mine").read_text() == "host again"
+
+
+async def test_what_was_never_mirrored_is_never_deleted_inside(exact: Mirror, host: Path, target: DiskTarget) -> None:
+    (host / ".gitignore").write_text("*.pyc\nout/\n")
+    await exact.flush(target)
+    for name in ("a.pyc", "temporary"):
+        (target.folder / name).write_text("by the sandbox")
+        (host / name).write_text("for a moment")
+        (host / name).unlink()
+    (target.folder / "out").mkdir()
+    (host / "out").mkdir()
+    (host / "out").rmdir()
+    await exact.flush(target)
+    assert set(tree(target.folder)) == {".gitignore", "a.pyc", "temporary", "out"}
+
+
+async def test_a_workspace_that_goes_while_it_is_looked_at(
+    mirror: Mirror, host: Path, target: DiskTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (host / "d").mkdir()
+    (host / "d" / "f").write_text("1")
+    await mirror.flush(target)
+    real = Planner._plan
+
+    def vanish(self: Planner, *args: Any) -> Plan:
+        shutil.rmtree(host)
+        return real(self, *args)
+
+    (host / ".gitignore").write_text("")
+    monkeypatch.setattr(Planner, "_plan", vanish)
+    with pytest.raises(NotFound):
+        await mirror.flush(target)
+    assert (target.folder / "d" / "f").exists()
 
 
 async def test_after_a_restart_only_differences(host: Path, target: DiskTarget) -> None:
@@ -476,3 +513,22 @@ async def test_a_cancelled_flush_leaves_nothing_undone(exact: Mirror, host: Path
         await asyncio.wait([flush])
     await exact.flush(target)
     assert tree(target.folder) == tree(host)
+
+
+async def test_a_first_mirror_does_not_block_the_loop(exact: Mirror, host: Path) -> None:
+    for number in range(3000):
+        (host / f"d{number // 100}").mkdir(exist_ok=True)
+        (host / f"d{number // 100}" / f"{number}").write_bytes(b"x" * 3000)
+
+    class Nowhere:
+        pushed = 0
+
+        async def push(self, root: str, items: Iterable[PushItem]) -> PushResult:
+            self.pushed += len(list(items))
+            return PushResult(written=0)
+
+    nowhere = Nowhere()
+    with loopwatch.watch() as watch:
+        result = await exact.flush(nowhere)
+    assert result.files == 3000 and nowhere.pushed == 3030
+    assert not watch.blocked
