@@ -68,6 +68,11 @@ func whyNot(err error, program, cwd string) error {
 		}
 		return fail(wire.CodeCommandNotFound, "Name another program, or install it in the sandbox.",
 			"The sandbox has no program %s.", program)
+	case syscall.E2BIG, syscall.ENAMETOOLONG: // gVisor says the latter of one long argument
+		if syscall.Stat(seen, &found) == nil {
+			return fail(wire.CodeTooLarge, hints[wire.CodeTooLarge],
+				"The arguments or variables of %s are longer than the kernel takes.", program)
+		}
 	case syscall.EACCES, syscall.EPERM, syscall.EISDIR:
 		if syscall.Access(cwd, 1) != nil {
 			return notFound("The folder %s may not be entered.", cwd)

@@ -24,6 +24,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"continueexec/agent/wire"
@@ -53,6 +54,7 @@ func start(args []string) int {
 	log.SetFlags(log.LstdFlags | log.Lmicroseconds | log.LUTC)
 	log.SetPrefix("agent: ")
 
+	closeInExec()
 	umask() // before there is anybody whom asking could disturb
 	handleSignals()
 	a := newAgent(*sockets, *cgroups)
@@ -92,4 +94,20 @@ func handleSignals() {
 			os.Exit(0)
 		}
 	}()
+}
+
+const closeRangeCloexec = 4 // linux/close_range.h
+
+// closeInExec sees to it that what the agent was started with, but for its standard three, is not passed on.
+func closeInExec() {
+	const closeRange = 436 // the number is the same on every architecture
+	if _, _, failed := syscall.RawSyscall(closeRange, 3, uintptr(^uint32(0)), closeRangeCloexec); failed == 0 {
+		return
+	}
+	open, _ := os.ReadDir("/proc/self/fd")
+	for _, each := range open {
+		if fd, err := strconv.Atoi(each.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }

@@ -19,9 +19,14 @@ const (
 	firstRing = 16 << 10
 	// maxSegments bounds the bookkeeping of a run that writes to both outputs in turns, byte by byte.
 	maxSegments = 32 << 10
-	// pipeDefault is a pipe's capacity until it is set: a read that takes as much shows a command that waits for us.
-	pipeDefault = 64 << 10
-	pipeLarge   = 1 << 20
+	// A command that has written floodBytes within floodTime floods. Its pipe is then made larger, and read again
+	// only after floodPause unless a read took much: each read costs the same, whatever it takes, and in gVisor so
+	// does each wake-up of the command.
+	floodBytes = 256 << 10
+	floodTime  = 50 * time.Millisecond
+	floodPause = 200 * time.Microsecond
+	floodRead  = 64 << 10
+	pipeLarge  = 1 << 20
 )
 
 // output is what a run wrote and the host has not kept yet: a ring of bytes, addressed by their offset since the
@@ -157,7 +162,7 @@ func (r *run) pump(file *os.File, kind byte, tail *sync.Mutex) {
 		log.Printf("run %s: its output cannot be read: %v", r.id, err)
 		return
 	}
-	large := false
+	flood := floodgate{raw: raw}
 	for {
 		var n int
 		var stop error
@@ -172,12 +177,42 @@ func (r *run) pump(file *os.File, kind byte, tail *sync.Mutex) {
 			r.waitForRoom()
 		case stop != nil || n == 0: // EIO: the last process has closed the terminal
 			return
-		case !large && n >= pipeDefault:
-			large = true
-			_ = raw.Control(func(fd uintptr) {
-				_, _, _ = syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_SETPIPE_SZ, pipeLarge)
-			})
+		default:
+			flood.passed(n)
 		}
+	}
+}
+
+// floodgate slows the reading of a command that floods, so that more is read at once.
+type floodgate struct {
+	raw   syscall.RawConn
+	since time.Time
+	bytes int
+	large bool
+}
+
+// passed counts n bytes that were read, and pauses if there is a flood.
+func (f *floodgate) passed(n int) {
+	f.bytes += n
+	if f.bytes < floodBytes {
+		return
+	}
+	now := time.Now()
+	if now.Sub(f.since) > floodTime {
+		f.since, f.bytes = now, 0
+		return
+	}
+	if !f.large {
+		f.large = true
+		_ = f.raw.Control(func(fd uintptr) { // fails for a terminal: no matter
+			_, _, _ = syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_SETPIPE_SZ, pipeLarge)
+		})
+	}
+	if f.bytes > 16*floodBytes {
+		f.since, f.bytes = now, floodBytes
+	}
+	if n < floodRead {
+		time.Sleep(floodPause)
 	}
 }
 

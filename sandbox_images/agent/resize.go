@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"continueexec/agent/tree"
 	"continueexec/agent/wire"
 )
 
@@ -30,7 +31,7 @@ func resize(a *agent, r *request) func() {
 		raw, err := command.master.SyscallConn()
 		if err == nil {
 			var failed error
-			err = raw.Control(func(fd uintptr) { failed = resizeTerminal(int(fd), &params.Size) })
+			err = raw.Control(func(fd uintptr) { failed = resizeTerminal(int(fd), &params.Size, command.group) })
 			if err == nil && failed != nil {
 				r.fail(asFailure(failed, "The terminal"))
 				return
@@ -42,13 +43,17 @@ func resize(a *agent, r *request) func() {
 }
 
 // resizeTerminal sets the size and tells the foreground processes, which gVisor's terminals do not do by themselves.
-func resizeTerminal(master int, size *wire.TerminalSize) error {
+// Nor do those say to others which processes are in the foreground: all of the run are told then, as who does not
+// ask for SIGWINCH ignores it.
+func resizeTerminal(master int, size *wire.TerminalSize, all tree.Group) error {
 	if err := setSize(master, size); err != nil {
 		return err
 	}
 	var group int32
 	if ioctl(master, syscall.TIOCGPGRP, unsafe.Pointer(&group)) == nil && group > 0 {
 		_ = syscall.Kill(-int(group), syscall.SIGWINCH)
+	} else {
+		all.Signal(syscall.SIGWINCH)
 	}
 	return nil
 }

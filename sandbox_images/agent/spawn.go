@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -54,6 +55,8 @@ func (r *run) spawn(params *wire.Exec) (outputs [2]*os.File, err error) {
 		Files: []uintptr{uintptr(ends.child[0]), uintptr(ends.child[1]), uintptr(ends.child[2])},
 	}
 	pid, err := r.agent.reaper.spawn(r, func() (int, error) {
+		runtime.LockOSThread() // it is the thread that is in the group
+		defer runtime.UnlockOSThread()
 		leave, err := r.group.Enter()
 		if err != nil {
 			return 0, err

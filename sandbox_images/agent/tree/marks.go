@@ -23,7 +23,7 @@ type marks struct {
 
 	mu   sync.Mutex
 	last uint64
-	live map[int]*marked // by first process
+	live map[int]*markedGroup // by first process
 }
 
 const (
@@ -33,7 +33,7 @@ const (
 )
 
 func newMarks() *marks {
-	m := &marks{live: map[int]*marked{}, last: firstMark + uint64(os.Getpid())<<24}
+	m := &marks{live: map[int]*markedGroup{}, last: firstMark + uint64(os.Getpid())<<24}
 	probe := m.last
 	was, ok := limit(0, nil)
 	if ok && was.Max == ^uint64(0) {
@@ -53,7 +53,7 @@ func (m *marks) Group(runID string) (Group, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.last++
-	return &marked{by: m, run: runID, mark: m.last}, nil
+	return &markedGroup{by: m, run: runID, mark: m.last}, nil
 }
 
 // mark sets the mark of this process, for the children that it makes from now on.
@@ -75,31 +75,31 @@ func limit(pid int, set *syscall.Rlimit) (was syscall.Rlimit, ok bool) {
 	return was, failed == 0
 }
 
-// marked is one run's group.
-type marked struct {
+// markedGroup is one run's group.
+type markedGroup struct {
 	by    *marks
 	run   string
 	mark  uint64
 	first int
 }
 
-func (g *marked) Environ() []string { return []string{variable + g.run} }
+func (g *markedGroup) Environ() []string { return []string{variable + g.run} }
 
-func (g *marked) Enter() (func(), error) {
+func (g *markedGroup) Enter() (func(), error) {
 	if g.by.limits {
 		g.by.mark(g.mark) // stays until the next: whatever else this process forks is no run's
 	}
 	return func() {}, nil
 }
 
-func (g *marked) Started(pid int) {
+func (g *markedGroup) Started(pid int) {
 	g.by.mu.Lock()
 	defer g.by.mu.Unlock()
 	g.first = pid
 	g.by.live[pid] = g // of a number that is used again, only the newest is meant
 }
 
-func (g *marked) Close() {
+func (g *markedGroup) Close() {
 	g.by.mu.Lock()
 	defer g.by.mu.Unlock()
 	if g.by.live[g.first] == g {
@@ -110,12 +110,12 @@ func (g *marked) Close() {
 // patience bounds one Signal; with SIGKILL a caller repeats it anyway until it returns 0.
 const patience = time.Second
 
-func (g *marked) Signal(number syscall.Signal) int {
+func (g *markedGroup) Signal(number syscall.Signal) int {
 	return signalAll(number, g.members)
 }
 
 // members lists the living members.
-func (g *marked) members() []int {
+func (g *markedGroup) members() []int {
 	g.by.mu.Lock()
 	first := g.first
 	if g.by.live[first] != g {
@@ -135,7 +135,7 @@ func (g *marked) members() []int {
 	for grown := true; grown; {
 		grown = false
 		for _, each := range all {
-			if !member[each.pid] && member[each.parent] {
+			if !member[each.pid] && member[each.parent] && each.pid != self && each.pid != 1 {
 				member[each.pid], grown = true, true
 			}
 		}
@@ -152,7 +152,7 @@ func (g *marked) members() []int {
 // longestEnviron bounds what is read of a process's environment, in bytes; the agent puts the mark at its end.
 const longestEnviron = 256 << 10
 
-func (g *marked) hasMark(pid int) bool {
+func (g *markedGroup) hasMark(pid int) bool {
 	if g.by.limits && g.by.marked(pid) == g.mark {
 		return true
 	}

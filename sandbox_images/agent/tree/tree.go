@@ -6,7 +6,10 @@
 //	proc.go    reading /proc
 package tree
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
 // Tracker makes groups.
 type Tracker interface {
@@ -32,7 +35,20 @@ type Group interface {
 	Close()
 }
 
-// New chooses the best tracker that works here. folder, if not empty, is where a cgroup file system is mounted.
+// New chooses the best tracker that works here. folder, if not empty, is where a cgroup file system may be used.
 func New(folder string) Tracker {
-	return newMarks()
+	m := newMarks()
+	folders := []string{folder}
+	if folder == "" {
+		folders = nil
+		if os.Getpid() == 1 {
+			folders = candidates
+		}
+	}
+	for _, each := range folders {
+		if c := newCgroups(each, m); c != nil {
+			return c
+		}
+	}
+	return m
 }

@@ -1,0 +1,146 @@
+package tree
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// cgroups tracks by membership in a control group of version 1, one per run: children inherit it, and neither setsid,
+// nor a double fork, nor an empty environment leaves it. gVisor offers such a file system where the sandbox's
+// specification mounts one (type `cgroup` on /sys/fs/cgroup); it lives in the sentry and has nothing to do with the
+// host's groups. Version 1 has what this needs: single threads can be moved, so that the thread that forks is in the
+// group before the child exists.
+//
+// A process that may write to that file system could move itself out; marks are looked at as well, for that.
+type cgroups struct {
+	folder string // of the controller, writable
+	marks  *marks
+	out    int // its `tasks`, open for writing: the way back
+
+	mu   sync.Mutex
+	last int
+	full []string // groups that had members when their run was forgotten
+}
+
+// candidates are looked at when no folder is named, by process 1 only: on a host those groups are not ours to make.
+var candidates = []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup/job"}
+
+const groupPrefix = "continue-exec-"
+
+// newCgroups returns nil if no thread can be moved to a group and back here.
+func newCgroups(folder string, m *marks) *cgroups {
+	tasks := filepath.Join(folder, "tasks")
+	out, err := syscall.Open(tasks, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	c := &cgroups{folder: folder, marks: m, out: out}
+	c.sweep() // of an agent before this one
+	probe, err := c.Group("probe")
+	if err != nil {
+		_ = syscall.Close(out)
+		return nil
+	}
+	defer probe.Close()
+	leave, err := probe.Enter()
+	if err != nil {
+		_ = syscall.Close(out)
+		return nil
+	}
+	leave()
+	return c
+}
+
+// sweep removes empty groups that were left behind.
+func (c *cgroups) sweep() {
+	left, _ := filepath.Glob(filepath.Join(c.folder, groupPrefix+"*"))
+	for _, each := range left {
+		_ = syscall.Rmdir(each)
+	}
+}
+
+func (c *cgroups) Name() string { return "cgroup " + c.folder + " and " + c.marks.Name() }
+
+func (c *cgroups) Group(runID string) (Group, error) {
+	c.mu.Lock()
+	c.last++
+	folder := fmt.Sprintf("%s/%s%d-%d", c.folder, groupPrefix, os.Getpid(), c.last)
+	c.mu.Unlock()
+	if err := syscall.Mkdir(folder, 0o755); err != nil {
+		return nil, err
+	}
+	marked, err := c.marks.Group(runID)
+	if err != nil {
+		_ = syscall.Rmdir(folder)
+		return nil, err
+	}
+	return &cgroup{marked.(*markedGroup), c, folder}, nil
+}
+
+// cgroup is one run's group.
+type cgroup struct {
+	*markedGroup
+	of     *cgroups
+	folder string
+}
+
+func (g *cgroup) Enter() (func(), error) {
+	if _, err := g.markedGroup.Enter(); err != nil {
+		return nil, err
+	}
+	self := []byte(strconv.Itoa(syscall.Gettid()))
+	tasks, err := syscall.Open(g.folder+"/tasks", syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	_, err = syscall.Write(tasks, self)
+	_ = syscall.Close(tasks)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _, _ = syscall.Write(g.of.out, self) }, nil
+}
+
+// Signal reaches the group's members, and whatever else has this run's marks. Before it kills, it forbids new ones.
+func (g *cgroup) Signal(number syscall.Signal) int {
+	if number == syscall.SIGKILL {
+		_ = os.WriteFile(g.folder+"/pids.max", []byte("0"), 0)
+		defer func() { _ = os.WriteFile(g.folder+"/pids.max", []byte("max"), 0) }()
+	}
+	return signalAll(number, g.members)
+}
+
+func (g *cgroup) members() []int {
+	all := g.markedGroup.members()
+	seen := map[int]bool{}
+	for _, pid := range all {
+		seen[pid] = true
+	}
+	for _, line := range strings.Fields(string(slurp(g.folder+"/cgroup.procs", 1<<20))) {
+		pid, err := strconv.Atoi(line)
+		if err != nil || seen[pid] || pid == os.Getpid() { // the agent's own thread, just now forking
+			continue
+		}
+		if found, ok := readStat(pid); ok && !found.gone {
+			all = append(all, pid)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Close removes the group. One that still has members is removed after a later run, when they are gone.
+func (g *cgroup) Close() {
+	g.markedGroup.Close()
+	g.of.mu.Lock()
+	defer g.of.mu.Unlock()
+	g.of.full = slices.DeleteFunc(append(g.of.full, g.folder), func(folder string) bool {
+		return syscall.Rmdir(folder) != syscall.EBUSY
+	})
+}
