@@ -341,5 +341,5 @@ async def test_the_sidecar_ends_with_the_editors_process(engine: RealEngine, wor
         await editor.initialize(workspace, pid=parent.pid)
         parent.send_signal(signal.SIGKILL)
         await parent.wait()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await editor.process.wait() == 1

@@ -6,14 +6,15 @@ import asyncio
 import itertools
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from continue_exec.tasks import Tasks
 
-SIDECAR = [sys.executable, "-m", "continue_exec.doors.lsp"]
+from .engines import cli_argv
+
+SIDECAR = [*cli_argv(), "lsp"]
 
 
 class RpcError(Exception):
