@@ -102,7 +102,8 @@ def test_every_page_can_be_found_from_the_index() -> None:
     linked = {
         str((index / link.partition("#")[0]).resolve().relative_to(sources.ROOT)) for link in links("docs/README.md")
     }
-    assert not pages - linked, "link them in docs/README.md"
+    missing = pages - linked
+    assert not missing, f"link them in docs/README.md: {missing}"
 
 
 def test_decisions_are_numbered_without_gaps() -> None:
