@@ -86,14 +86,16 @@ class Terminal:
         os.write(self.master, keys)
 
     async def until(self, text: bytes) -> bytes:
-        """Read until `text` has been seen; everything seen so far."""
+        """Read until `text` has been seen; what was seen up to its end, which is then forgotten."""
         try:
             async with asyncio.timeout(PATIENCE):
                 while text not in self.seen:
                     await self._read()
         except TimeoutError:
             raise AssertionError(f"waited for {text!r}, saw {self.seen!r}") from None
-        return self.seen
+        end = self.seen.index(text) + len(text)
+        found, self.seen = self.seen[:end], self.seen[end:]
+        return found
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()

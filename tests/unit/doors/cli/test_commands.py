@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +55,25 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_unknown(typed: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([typed]) == 125
     assert hint in capsys.readouterr().err
+
+
+def test_the_reference_has_every_command_and_every_option() -> None:
+    text = (Path(__file__).parents[4] / "docs" / "reference" / "cli.md").read_text()
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    missing = []
+    for name, command in commands.COMMANDS.items():
+        parser = Parser(name)
+        getattr(importlib.import_module(f"continue_exec.doors.cli.{command.module}"), f"{name}_options")(parser)
+        for action in parser._actions:
+            for word in action.option_strings or [str(action.metavar)]:
+                if word not in ("-h", "--help") and not re.search(rf"`{re.escape(word)}[ `]", sections.get(name, "")):
+                    missing.append(f"{name}: {word}")
+        known = set(parser._option_string_actions)
+        undone = [
+            f"{name}: {word} is no option"
+            for row in re.findall(r"^\| (`.*?) \|", sections.get(name, ""), re.MULTILINE)
+            for word in re.findall(r"`(-[\w-]*)", row)
+            if word not in known
+        ]
+        missing += undone
+    assert not missing, f"docs/reference/cli.md: {missing}"

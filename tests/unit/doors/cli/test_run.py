@@ -31,6 +31,11 @@ async def test_what_the_engine_is_asked(engine: LocalEngine, tmp_path: Path) -> 
     }
 
 
+async def test_without_the_mirror(engine: LocalEngine) -> None:
+    await cli("run", "--no-sync", "--", "true")
+    assert (await engine.called("run.stream"))["sync"] is False
+
+
 async def test_code_file_and_standard_input(engine: LocalEngine, tmp_path: Path) -> None:
     (tmp_path / "a.sh").write_text("echo file")
     done = await cli("run", "-l", "bash", "-c", "echo code", cwd=tmp_path)
