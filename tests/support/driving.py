@@ -87,7 +87,8 @@ class Driving:
         python = self.user.python if self.user else sys.executable
         options = dict(self.user.identity) if self.user else {"env": dict(os.environ), "cwd": ROOT}
         options["env"] = {**options["env"], **self.environ}
-        layers = str(self.home.folder / "layers")
+        # Shared by all tests of this run, as by all sandboxes of a user.
+        layers = str(self.user.folder if self.user else Path(os.environ["CONTINUE_EXEC_HOME"])) + "/layers"
         self.process = await asyncio.create_subprocess_exec(
             python,
             *("-c", shell, self.place.driver, layers, self.runsc),

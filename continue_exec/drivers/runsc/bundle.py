@@ -79,7 +79,7 @@ def config(
 
     Args:
         root: the mounted root folder on the host.
-        sockets: host folder bound read-only to /run/continue-exec.
+        sockets: host folder bound read-only to /run/continue-exec; itself a read-only mount.
         env: environment of the agent, and so of every run.
         limits: what the sandbox may use.
         cgroup: absolute path in the cgroup hierarchy, or None where cgroups cannot be used.

@@ -3,7 +3,7 @@
 What a sandbox's folder holds:
 
     upper/ work/ over/   its files (overlay uppers), plain files on the host
-    root/                mount point, empty as seen from the host
+    root/ sockets/       mount points, empty as seen from the host
     config.json bell log the bundle, the doorbell, the agent's and runsc's words
     state/               runsc's own state
     machine.json         what was booted (record.py)
@@ -231,9 +231,9 @@ class RunscDriver:
         if group and host.by_launcher:
             join = str(cgroups.make_v2(group, bundle.resources(spec.limits)))
         made_by_runsc = group if group and not host.by_launcher else None
-        config = bundle.config(
-            root=plan.root, sockets=spec.sockets, env=plan.env, limits=spec.limits, cgroup=made_by_runsc
-        )
+        shown = folder / "sockets"
+        shown.mkdir(exist_ok=True)
+        config = bundle.config(root=plan.root, sockets=shown, env=plan.env, limits=spec.limits, cgroup=made_by_runsc)
         (folder / "config.json").write_text(json.dumps(config))
         remembered = record.Record(processes.boot_id(), str(state), group, env=plan.env)
         record.save(folder, remembered)
@@ -256,6 +256,7 @@ class RunscDriver:
             "cgroup": join,
             "root": str(plan.root),
             "root_options": plan.root_options,
+            "sockets": (str(spec.sockets), str(shown)),
             "mounts": plan.mounts,
             "folders": plan.folders,
             "doorbell": str(bell),

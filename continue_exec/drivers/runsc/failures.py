@@ -79,6 +79,12 @@ def of_launcher(line: str, folder: Path, log: Path) -> ContinueExecError:
         )
     if step == "exec":
         return HostUnready(f"Cannot execute {subject}: {words}", hint="Run `scripts/install-runsc`.", data=data)
+    if step == "folder":
+        return SandboxFailed(
+            f"The sandbox's own files leave no place for the workspace {subject}: {words}",
+            hint="Something inside put a link or a file in its path; `continue-exec rm` removes all of the sandbox.",
+            data=data,
+        )
     return SandboxFailed(f"The sandbox could not be prepared: {step} {subject}: {words}", data=data)
 
 

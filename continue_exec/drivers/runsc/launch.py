@@ -154,7 +154,8 @@ def run(plan: dict[str, Any]) -> None:
     """Do all of `plan`; returns only by raising.
 
     Keys: `user` (bool), `cgroup` (cgroup.procs to join, or ""), `root` (mount point), `root_options` (overlay
-    options), `mounts` (list), `folders` (list of (path, mode) to have inside), `doorbell`, `argv`, `env`.
+    options), `sockets` (source and target of a read-only bind), `mounts` (list of entries), `folders` (list of
+    (path, mode, required) to have inside), `doorbell`, `argv`, `env`.
     """
     if plan["cgroup"]:
         try:
@@ -163,13 +164,18 @@ def run(plan: dict[str, Any]) -> None:
             raise Failed("cgroup", plan["cgroup"], error.errno) from error
     enter_namespaces(plan["user"])
     _mount("overlay", plan["root"], plan["root"], "overlay", MS_NOSUID | MS_NODEV, plan["root_options"])
+    # Read-only by the kernel, not only by runsc: opening a file with O_TRUNC on a read-only mount of runsc's fails, but
+    # empties the file all the same (seen with release 20240729 as root).
+    source, target = plan["sockets"]
+    bind(source, target, read_only=True)
     root_fd = os.open(plan["root"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     os.umask(0)
-    for path, mode in plan["folders"]:
+    for path, mode, required in plan["folders"]:
         try:
             os.close(walk(root_fd, path, mode=mode))
         except OSError as error:
-            raise Failed("folder", path, error.errno) from error
+            if required:
+                raise Failed("folder", path, error.errno) from error
     for entry in plan["mounts"]:
         try:
             mount_beneath(root_fd, entry)

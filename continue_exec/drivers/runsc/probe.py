@@ -71,12 +71,13 @@ def _launch(folder: Path, user: bool) -> tuple[str, int]:
     """Let the real launcher make its namespaces and mount an overlay in `folder`; the step that failed, and errno."""
     with tempfile.TemporaryDirectory(prefix="probe-", dir=folder) as name:
         place = Path(name)
-        for part in ("upper", "work", "root"):
+        for part in ("upper", "work", "root", "sockets"):
             (place / part).mkdir()
         plan = {
             "user": user,
             "cgroup": "",
             "root": str(place / "root"),
+            "sockets": (str(place / "upper"), str(place / "sockets")),
             "root_options": overlay_options(["/usr"], place / "upper", place / "work", user),
             "mounts": [],
             "folders": [],

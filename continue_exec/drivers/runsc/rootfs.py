@@ -42,7 +42,8 @@ class Plan:
     root: Path
     root_options: str
     mounts: list[dict[str, Any]]
-    folders: list[tuple[str, int]]
+    folders: list[tuple[str, int, bool]]
+    """Path inside, mode, and whether the boot fails without it."""
     env: dict[str, str]
 
 
@@ -200,7 +201,8 @@ def plan(
     for file in found.files:
         mounts.append({"kind": "file", "source": str(file), "target": str(file), "read_only": True, "optional": True})
     mounts.append({"kind": "file", "source": str(agent), "target": AGENT, "read_only": True, "optional": False})
-    folders = [("/tmp", 0o1777), ("/tmp/.continue-exec", 0o700), ("/run/continue-exec", 0o755)]
+    # One entry in /tmp keeps runsc from mounting an empty file system in memory over it.
+    folders = [("/tmp", 0o1777, False), ("/tmp/.continue-exec", 0o700, False), (SOCKETS, 0o755, False)]
     beneath = [source for source in (*required, *map(str, found.mounts)) if str(workspace).startswith(source + "/")]
     if beneath:
         # What lies there is the host's own copy of the workspace, secrets and all: an empty folder covers it.
@@ -208,6 +210,6 @@ def plan(
         entry = {"kind": "bind", "source": str(private), "target": str(workspace), "read_only": False}
         mounts.append({**entry, "optional": False})
     else:
-        folders.append((str(workspace), 0o755))
+        folders.append((str(workspace), 0o755, True))
     options = overlay_options([layer.root], upper, work, user)
     return Plan(folder / "root", options, mounts, folders, environment(layer, found.path, found.env))
