@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,16 @@ from continue_exec import app
 from continue_exec.agent.connection import AgentConnection
 from continue_exec.drivers.base import Driver, Machine, SandboxSpec
 from continue_exec.drivers.fake import FakeDriver
+from continue_exec.drivers.runsc import RunscDriver
 from continue_exec.model import TerminalSize
-from continue_exec.protocol.agent import Exec, Exited
+from continue_exec.protocol.agent import Exec, Exited, PushEntry, PushItem
 from continue_exec.protocol.frames import Kind
 from tests.support.homes import Home
 
-PLACES: dict[str, Callable[[], Driver]] = {"process": FakeDriver}
+PLACES: dict[str, Callable[[Path], Driver]] = {
+    "process": lambda home: FakeDriver(),
+    "runsc": lambda home: RunscDriver(home=home),
+}
 
 
 class Keeper:
@@ -129,28 +134,62 @@ class Agent:
         return self.connection
 
 
+@dataclass
+class Started:
+    """One sandbox in a place, kept for the whole run of the tests: starting one takes longer than most tests."""
+
+    home: Home
+    spec: SandboxSpec
+    driver: Callable[[], Driver]  # a new one for every event loop
+
+
+@pytest.fixture(scope="session")
+def sandboxes(run_folder: Path) -> Iterator[Callable[[str], Started]]:
+    """Makes, once per place, a sandbox that is not yet started."""
+    kept: dict[str, Started] = {}
+
+    def of(place: str) -> Started:
+        if place not in kept:
+            binary = app.agent_binary()
+            assert binary.is_file(), "build the agent first: scripts/build-agent"
+            home = Home.make("cxa-")
+            folder = home.folder
+            spec = SandboxSpec("sb_contract", folder / "sandbox", folder / "run", folder / "project", binary)
+            kept[place] = Started(home, spec, lambda: PLACES[place](folder / "home"))
+        return kept[place]
+
+    yield of
+    for started in kept.values():
+        asyncio.run(started.driver().destroy(started.spec))
+        started.home.remove()
+
+
+async def tidy(agent: Agent) -> None:
+    """Nothing of a test is left for the next: no run, no file."""
+    connection = await agent.reconnect()
+    for status in connection.hello.streams:
+        while await connection.signal(status.stream, signal.SIGKILL):  # noqa: ASYNC110 - the protocol has no event
+            await asyncio.sleep(0.01)
+        await connection.forget(status.stream)
+    root = str(agent.spec.workspace)
+    left = [entry.path.removeprefix(f"{root}/") for entry in await connection.list(root)]
+    items = [PushItem(PushEntry(path=name, kind="delete")) for name in left]
+    assert (await connection.push(root, items)).failed == ()
+
+
 @pytest.fixture(params=list(PLACES))
-async def agent(request: pytest.FixtureRequest, run_folder: Path) -> AsyncIterator[Agent]:
-    binary = app.agent_binary()
-    assert binary.is_file(), "build the agent first: scripts/build-agent"
-    driver = PLACES[request.param]()
-    home = Home.make("cxa-")
-    spec = SandboxSpec(
-        sandbox_id="sb_contract",
-        folder=home.folder / "sandbox",
-        sockets=home.folder / "run",
-        workspace=home.folder / "project",
-        agent=binary,
-    )
-    machine = await driver.start(spec)
+async def agent(request: pytest.FixtureRequest, sandboxes: Callable[[str], Started]) -> AsyncIterator[Agent]:
+    started = sandboxes(request.param)
+    driver, spec = started.driver(), started.spec
+    machine = await driver.connect(spec) or await driver.start(spec)
     agent = Agent(machine, spec, await AgentConnection.open(machine.doorbell, spec.sockets))
     try:
         yield agent
+        if await driver.connect(spec):
+            await tidy(agent)
     finally:
         for connection in [agent.connection, *agent.others]:
             await connection.close()
-        await driver.destroy(spec)
-        home.remove()
 
 
 @pytest.fixture
