@@ -81,7 +81,7 @@ class Mirror:
         self._watcher = self._make_watcher(self.root)
 
     async def stop(self) -> None:
-        """End watching and put the state in order. A `flush` or `live` under way must have been ended before."""
+        """End watching and put the state in order, after a `flush` under way; `live` returns."""
         async with self._lock:
             if self._watcher is not None:
                 self._watcher.close()
@@ -113,7 +113,7 @@ class Mirror:
             return await self._sync(target, started)
 
     async def live(self, target: Target) -> None:
-        """Push changes as they happen, until cancelled. Mirrors everything first if that has not been done.
+        """Push changes as they happen, until cancelled or stopped. Mirrors everything first if that has not been done.
 
         Raises:
             ContinueExecError: the target's.
@@ -121,9 +121,11 @@ class Mirror:
         clock = asyncio.get_running_loop().time
         held_since: float | None = None
         quiet = False
-        while True:
+        while self._watcher is not None:
             try:
                 async with self._lock:
+                    if self._watcher is None:
+                        return
                     overdue = held_since is not None and clock() - held_since > _HOLD_LONGEST_S
                     await self._sync(target, time.perf_counter(), live=True, patient=not (quiet or overdue))
                 held = bool(self._changes.paths)
@@ -142,7 +144,8 @@ class Mirror:
         """Until something changes on disk; False if nothing did for `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):
-                await self._watching().wait()
+                if self._watcher is not None:
+                    await self._watcher.wait()
         except TimeoutError:
             return False
         return True

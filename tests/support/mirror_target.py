@@ -1,4 +1,4 @@
-"""A target on disk, and the mirror in front of it."""
+"""A target on disk, and mirrors in front of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import asyncio
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from continue_exec.mirror.filter import IgnoreRules
+from continue_exec.mirror.inotify import InotifyWatcher
+from continue_exec.mirror.mirror import Mirror
+from continue_exec.mirror.portable import PortableWatcher
+from continue_exec.mirror.state import MirrorState
+from continue_exec.mirror.watch import NoWatcher, Watcher
 from continue_exec.protocol.agent import PushEntry, PushFailure, PushItem, PushResult
 
 
@@ -115,3 +121,15 @@ def tree(folder: Path, prefix: str = "") -> Tree:
             elif entry.is_file():
                 found[path] = ("file", mode, Path(entry.path).read_bytes())
     return found
+
+
+WATCHERS: dict[str, Callable[[str], Watcher]] = {
+    "inotify": InotifyWatcher,
+    "portable": PortableWatcher,
+    "none": lambda _: NoWatcher("nothing is watched"),
+}
+
+
+def make(host: Path, *include: str, watcher: Callable[[str], Watcher] = InotifyWatcher) -> Mirror:
+    """A mirror of `host` that keeps its state beside it."""
+    return Mirror(host, IgnoreRules(include), MirrorState(host.parent / "mirror.state"), watcher=watcher)

@@ -6,31 +6,20 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from continue_exec.errors import Conflict, DiskFull, NotFound, OutsideWorkspace, SandboxLost
-from continue_exec.mirror.filter import IgnoreRules
-from continue_exec.mirror.inotify import InotifyWatcher
 from continue_exec.mirror.mirror import LARGE, Mirror
 from continue_exec.mirror.plan import Plan, Planner
-from continue_exec.mirror.portable import PortableWatcher
-from continue_exec.mirror.state import MirrorState
-from continue_exec.mirror.watch import NoWatcher, Watcher
 from continue_exec.protocol.agent import PushItem, PushResult
 from tests.support import loopwatch
-from tests.support.mirror_target import DiskTarget, tree
+from tests.support.mirror_target import WATCHERS, DiskTarget, make, tree
 
 pytestmark = pytest.mark.may_block("the tests read and write the host's tree themselves")
-
-WATCHERS: dict[str, Callable[[str], Watcher]] = {
-    "inotify": InotifyWatcher,
-    "portable": PortableWatcher,
-    "none": lambda _: NoWatcher("nothing is watched"),
-}
 
 
 @pytest.fixture
@@ -45,10 +34,6 @@ def target(tmp_path: Path) -> DiskTarget:
     folder = tmp_path / "inside"
     folder.mkdir()
     return DiskTarget(folder)
-
-
-def make(host: Path, *include: str, watcher: Callable[[str], Watcher] = InotifyWatcher) -> Mirror:
-    return Mirror(host, IgnoreRules(include), MirrorState(host.parent / "mirror.state"), watcher=watcher)
 
 
 @pytest.fixture(params=WATCHERS)
@@ -445,62 +430,6 @@ async def test_a_repository_that_git_refuses(exact: Mirror, host: Path, target: 
     result = await exact.flush(target)
     assert set(tree(target.folder)) == {".gitignore", "a.py"}
     assert len(result.notes) == 1 and str(host) in result.notes[0]
-
-
-async def until(target: DiskTarget, expected: Callable[[], bool]) -> None:
-    """Wait for pushes until `expected`."""
-    async with asyncio.timeout(20):
-        while not expected():
-            target.pushed.clear()
-            await target.pushed.wait()
-
-
-@pytest.mark.parametrize("kind", ["inotify", "portable"])
-async def test_live(kind: str, host: Path, target: DiskTarget) -> None:
-    (host / "d").mkdir()
-    (host / "d" / "a").write_text("1")
-    mirror = make(host, watcher=WATCHERS[kind])
-    await mirror.start()
-    async with asyncio.TaskGroup() as group:
-        live = group.create_task(mirror.live(target))
-        await until(target, lambda: tree(target.folder) == tree(host))
-        (host / "d" / "a").write_text("2")
-        await until(target, lambda: tree(target.folder) == tree(host))
-        (host / "big").write_bytes(os.urandom(3 << 20))
-        (host / "new" / "deep").mkdir(parents=True)
-        (host / "new" / "deep" / "f").write_text("f")
-        (host / "d" / "a").unlink()
-        await until(target, lambda: tree(target.folder) == tree(host))
-        (host / "new").rename(host / "newer")
-        await until(target, lambda: tree(target.folder) == tree(host))
-        live.cancel()
-    await mirror.stop()
-
-
-async def test_live_does_not_mirror_the_end_of_the_workspace(exact: Mirror, host: Path, target: DiskTarget) -> None:
-    for number in range(300):
-        (host / f"{number}").write_text("1")
-    before = tree(host)
-    async with asyncio.TaskGroup() as group:
-        live = group.create_task(exact.live(target))
-        await until(target, lambda: tree(target.folder) == before)
-        for path in list(host.iterdir()):
-            path.unlink()
-            await asyncio.sleep(0.0005)
-        host.rmdir()
-        await asyncio.sleep(0.4)  # longer than deletions are held
-        assert tree(target.folder) == before
-        live.cancel()
-
-
-async def test_flush_and_live_at_once(exact: Mirror, host: Path, target: DiskTarget) -> None:
-    async with asyncio.TaskGroup() as group:
-        live = group.create_task(exact.live(target))
-        for number in range(100):
-            (host / "f").write_text(str(number))
-            await exact.flush(target)
-            assert (target.folder / "f").read_text() == str(number)
-        live.cancel()
 
 
 async def test_a_cancelled_flush_leaves_nothing_undone(exact: Mirror, host: Path, target: DiskTarget) -> None:
