@@ -129,7 +129,7 @@ async def test_the_second_signal_kills(engine: RealEngine, workspace: Path) -> N
 
 
 async def test_a_terminal(engine: RealEngine, workspace: Path, terminal: Terminal) -> None:
-    script = "stty size; while read a; do echo [$a]; stty size; done; exit 6"
+    script = 'stty size; while read a; do echo "[$a]"; stty size; done; exit 6'
     await terminal.start("run", "--tty", "--", "bash", "-c", script, cwd=workspace)
     await terminal.until(b"30 100\r\n")
     terminal.type("grüße\r".encode())

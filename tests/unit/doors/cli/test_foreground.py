@@ -160,7 +160,7 @@ async def test_a_command_that_does_not_read(engine: LocalEngine) -> None:
 
 
 async def test_a_terminal(engine: LocalEngine, terminal: Terminal) -> None:
-    await terminal.start("run", "--tty", "--", "sh", "-c", "stty size; tty; echo $TERM; read a; echo [$a]; exit 6")
+    await terminal.start("run", "--tty", "--", "sh", "-c", 'stty size; tty; echo $TERM; read a; echo "[$a]"; exit 6')
     await terminal.until(b"30 100\r\n")
     await terminal.until(b"/dev/pts/")
     assert not terminal.is_as_before  # raw

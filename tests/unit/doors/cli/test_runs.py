@@ -51,7 +51,7 @@ async def test_ctrl_c_on_attach_ends_the_run(engine: LocalEngine) -> None:
 
 
 async def test_attach_on_a_terminal(engine: LocalEngine, terminal: Terminal) -> None:
-    run = await started(engine, "echo ready; read a; echo [$a]; stty size", tty={"rows": 5, "cols": 6})
+    run = await started(engine, 'echo ready; read a; echo "[$a]"; stty size', tty={"rows": 5, "cols": 6})
     await terminal.start("attach", run.id)
     await terminal.until(b"ready")
     await engine.called("run.resize")
