@@ -25,7 +25,7 @@ from typing import BinaryIO
 
 from continue_exec.drivers.runsc import locate
 
-PROGRAMS = ("echo", "sleep", "cat", "head", "sh")
+PROGRAMS = ("echo", "sleep", "dd", "sh")
 """What the root folder holds."""
 
 FLAGS = ("--network=none", "--overlay2=none", "--host-uds=open", "--file-access-mounts=shared")
