@@ -58,7 +58,7 @@ class Editor:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=dict(variables) if variables is not None else None,
-            limit=1 << 26,
+            limit=1 << 16,  # so that `pause` is felt by the sidecar and not taken up here
         )
         return cls(process)
 
