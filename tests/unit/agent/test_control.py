@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continue_exec.agent import control
@@ -25,11 +25,13 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), json_values, max_size=4))
 def test_objects_come_through(message: dict[str, Any]) -> None:
     assert control.decode(memoryview(json.dumps(message).encode())) == message
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text().map(str.encode) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_anything_else_is_a_protocol_error(payload: bytes) -> None:
     try:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continue_exec.agent.push import chunks
@@ -31,6 +31,7 @@ def file(path: str, data: bytes | Path | None, size: int) -> PushItem:
     return PushItem(PushEntry(path=path, kind="file", size=size), data)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.text(max_size=9), st.integers(0, 3 * CHUNK), st.integers(0, 3 * CHUNK), st.booleans()), max_size=6
