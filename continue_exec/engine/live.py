@@ -36,6 +36,8 @@ class Live:
     """Versions of programs inside, by path."""
     tasks: Tasks = field(default_factory=lambda: Tasks("sandbox"))
     """Its guard and its live mirror."""
+    losses: list[float] = field(default_factory=list)
+    """When the connection to the agent was lost, lately (time.monotonic)."""
     stopping: bool = False
 
     @property

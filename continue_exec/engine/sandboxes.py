@@ -35,6 +35,10 @@ from .workspaces import Buffers
 
 log = logging.getLogger(__name__)
 
+LOSSES, LOSSES_S = 5, 10.0
+"""A connection lost more often than this many times in this many seconds is not made again: hostile code inside could
+otherwise keep the engine busy with nothing else."""
+
 SHUTDOWN_S = 1.0
 """How long an agent gets to end by itself; it needs about 10 ms, and then the driver ends the sandbox anyway."""
 
@@ -252,8 +256,11 @@ class Sandboxes:
     async def _recover(self, live: Live) -> None:
         """Under the lock: connect again if the sandbox lives, else close what belonged to it."""
         log.warning("%s: connection to the agent lost: %s", live.sandbox.id, live.agent.close_reason)
+        live.losses = [at for at in live.losses if time.monotonic() - at < LOSSES_S] + [time.monotonic()]
         try:
-            if await self.driver.connect(live.spec) is not None:
+            if len(live.losses) > LOSSES:
+                log.warning("%s: too many losses; what is inside may have taken the agent's place", live.sandbox.id)
+            elif await self.driver.connect(live.spec) is not None:
                 live.agent = await AgentConnection.open(live.machine.doorbell, live.spec.sockets)
                 await self.runs.adopt(live, live.agent.hello)
                 return

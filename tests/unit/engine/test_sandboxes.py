@@ -76,6 +76,18 @@ async def test_a_lost_connection_is_made_again(world: World, workspace: Path) ->
     assert live.agent is not first
 
 
+async def test_a_connection_that_is_lost_again_and_again_is_given_up(world: World, workspace: Path) -> None:
+    live = await world.ensure(workspace)
+    active = await world.start(workspace, "sleep", "1000")
+    while not active.ended.is_set():
+        agent = live.agent
+        await agent.close()
+        while live.agent is agent and not active.ended.is_set():  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.01)
+    assert active.run.state == "lost" and len(live.losses) == 6
+    assert world.sandboxes.get(by_path(workspace)).state is SandboxState.STOPPED
+
+
 async def test_a_dead_agent_stops_the_sandbox_and_loses_its_runs(world: World, workspace: Path) -> None:
     live = await world.ensure(workspace)
     # cat: here, unlike in a real sandbox, processes outlive process 1; this one ends with its input.
