@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "install-runsc"
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "install-runsc"
 
 RUNSC = "#!/bin/sh\necho runsc version release-20250407.0\n"
 
