@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"continueexec/agent/tree"
@@ -77,20 +78,12 @@ func (a *agent) shutdown() {
 // killPatience bounds the end of everything: as process 1 the kernel ends what is left when we exit.
 const killPatience = 2 * time.Second
 
-// endEverything kills what every run started, then lets the last answers out.
+// endEverything kills what every run started, then closes the connection.
 func (a *agent) endEverything() {
-	var all sync.WaitGroup
-	for _, r := range a.allRuns() {
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			<-r.started
-			r.killTree(killPatience)
-		}()
-	}
-	all.Wait()
 	if os.Getpid() == 1 {
-		killAllOthers()
+		_ = syscall.Kill(-1, syscall.SIGKILL) // everybody else, in one go; what is left ends with us
+	} else {
+		tree.KillAll(killPatience)
 	}
 	a.hangup()
 }

@@ -21,14 +21,13 @@ func attach(a *agent, r *request) func() {
 	}
 	command.mu.Lock()
 	defer command.mu.Unlock()
-	if command.attachment != nil { // again on this connection: only the newest counts
-		r.conn.drop(params.Stream, command.attachment)
-		command.attachment = nil
-	}
 	at := newAttachment(command, r.conn)
 	if err := command.mayAttach(params.Offset); err != nil {
 		r.fail(err)
 		return nil
+	}
+	if command.attachment != nil { // again on this connection: only the newest counts
+		r.conn.drop(params.Stream, command.attachment)
 	}
 	if err := r.conn.adopt(params.Stream, at); err != nil {
 		r.fail(err)

@@ -54,7 +54,7 @@ func TestExecRestoresTheLimitOfOpenFiles(t *testing.T) {
 	inner.change = h2cond(inner)
 	inner.bell = openBell(h, filepath.Join(inner.folder, "in"))
 	inner.listener = listen(h, filepath.Join(inner.folder, "agent.sock"))
-		inner.connect() // its runs have the outer ones' names: it must not end its own parent's child, itself
+	inner.connect() // its runs have the outer ones' names: it must not end its own parent's child, itself
 	_, got := inner.shell("ulimit -Sn")
 	if string(got.out) != "500\n" {
 		t.Errorf("the soft limit is %q", got.out)

@@ -61,6 +61,7 @@ type answer struct {
 
 type captured struct {
 	out, err, all []byte
+	cut           bool // by the test
 }
 
 // newHost starts an agent and connects to it.
@@ -102,6 +103,9 @@ func (h *host) must(err error) {
 
 // stop ends the agent and fails the test if it did not end well: a crash, or a data race.
 func (h *host) stop() {
+	if h.process.ProcessState != nil {
+		return // the test has seen its end
+	}
 	h.process.Process.Signal(syscall.SIGTERM)
 	timer := time.AfterFunc(deadline, func() { h.process.Process.Kill() })
 	err := h.process.Wait()
@@ -207,7 +211,7 @@ func (h *host) take(frame wire.Frame) {
 	case message.Event == wire.EventExited:
 		var note wire.Exited
 		json.Unmarshal(message.Params, &note)
-		if have := len(h.captured(note.Stream).all); int64(have) != note.End && h.grants {
+		if have := len(h.captured(note.Stream).all); int64(have) != note.End && h.grants && !h.captured(note.Stream).cut {
 			h.Errorf("exited overtook output: %d of %d bytes", have, note.End)
 		}
 		h.exited[note.Stream] = note
@@ -239,7 +243,7 @@ func (h *host) wait(what string, condition func() bool) {
 	defer h.mu.Unlock()
 	for !condition() {
 		if time.Now().After(end) {
-			h.Fatalf("waited in vain for %s", what)
+			h.Fatalf("waited in vain for %s; so far %v", what, h.summary())
 		}
 		if h.over != nil && what != "the end" {
 			h.Fatalf("the connection ended (%v) while waiting for %s", h.over, what)
@@ -334,4 +338,13 @@ func (h *host) says(stream uint32, text string) {
 	h.wait(fmt.Sprintf("%q from run %d", text, stream), func() bool {
 		return strings.Contains(string(h.captured(stream).all), text)
 	})
+}
+
+// summary says what has come, with h.mu.
+func (h *host) summary() string {
+	var text strings.Builder
+	for stream, got := range h.output {
+		fmt.Fprintf(&text, "stream %d: %d bytes ending in %q; ", stream, len(got.all), got.all[max(0, len(got.all)-60):])
+	}
+	return text.String()
 }

@@ -45,8 +45,8 @@ type run struct {
 	chatter    time.Time // when to stop waiting for silence
 	tails      [2]tail   // of output and error
 	tailEnd    time.Time // when what the background writes counts no more
-	ended      bool // the command's own process is gone
-	finished   bool // and so is its output: exit is final
+	ended      bool      // the command's own process is gone
+	finished   bool      // and so is its output: exit is final
 	forgotten  bool
 	exit       wire.Exited
 	attachment *attachment
@@ -171,18 +171,6 @@ func (r *run) attach(to *attachment, offset int64) {
 	to.tell()
 	if r.out.waiting() {
 		to.conn.out.wake(to)
-	}
-}
-
-// killTree kills every process that the run started until none is left or the patience ends.
-func (r *run) killTree(patience time.Duration) {
-	if r.group == nil {
-		return
-	}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if r.group.Signal(syscall.SIGKILL) == 0 {
-			return
-		}
 	}
 }
 

@@ -122,31 +122,14 @@ func (g *markedGroup) members() []int {
 		first = -1
 	}
 	g.by.mu.Unlock()
-	all := processes()
-	self := os.Getpid()
+	all := descendants() // parents before their children
 	member := map[int]bool{}
 	for _, each := range all {
-		switch {
-		case each.pid == self || each.pid == 1:
-		case first > 0 && (each.pid == first || each.leader == first), g.hasMark(each.pid):
+		if each.pid == first || first > 0 && each.leader == first || member[each.parent] || !each.gone && g.hasMark(each.pid) {
 			member[each.pid] = true
 		}
 	}
-	for grown := true; grown; {
-		grown = false
-		for _, each := range all {
-			if !member[each.pid] && member[each.parent] && each.pid != self && each.pid != 1 {
-				member[each.pid], grown = true, true
-			}
-		}
-	}
-	living := []int{}
-	for _, each := range all {
-		if member[each.pid] && !each.gone {
-			living = append(living, each.pid)
-		}
-	}
-	return living
+	return living(all, member)
 }
 
 // longestEnviron bounds what is read of a process's environment, in bytes; the agent puts the mark at its end.

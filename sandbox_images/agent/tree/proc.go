@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // process is what /proc/PID/stat says of one.
@@ -13,23 +14,49 @@ type process struct {
 	gone                bool
 }
 
-// processes lists every process that can be seen.
-func processes() []process {
+// descendants lists the living and dead processes below this one. As process 1 or a subreaper adopts every orphan,
+// that is whatever any run started.
+func descendants() []process {
 	folder, err := os.Open("/proc")
 	if err != nil {
 		return nil
 	}
 	defer folder.Close()
 	names, _ := folder.Readdirnames(-1)
-	all := make([]process, 0, len(names))
+	children := map[int][]process{} // by parent
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil {
 			if found, ok := readStat(pid); ok {
-				all = append(all, found)
+				children[found.parent] = append(children[found.parent], found)
 			}
 		}
 	}
-	return all
+	below := append([]process(nil), children[os.Getpid()]...)
+	for at := 0; at < len(below); at++ {
+		below = append(below, children[below[at].pid]...)
+	}
+	return below
+}
+
+// KillAll kills every process below this one until none is left or the patience ends.
+func KillAll(patience time.Duration) {
+	end := time.Now().Add(patience)
+	for time.Now().Before(end) {
+		if signalAll(syscall.SIGKILL, func() []int { return living(descendants(), nil) }) == 0 {
+			return
+		}
+	}
+}
+
+// living picks the numbers of those that are not zombies and, unless member is nil, members.
+func living(all []process, member map[int]bool) []int {
+	pids := []int{}
+	for _, each := range all {
+		if !each.gone && (member == nil || member[each.pid]) {
+			pids = append(pids, each.pid)
+		}
+	}
+	return pids
 }
 
 // readStat reads /proc/PID/stat: pid (comm) state ppid pgrp session ... The name may hold anything, also ')'.
