@@ -10,8 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 from .. import __version__, paths
 from ..errors import ContinueExecError, EngineUnavailable, ProtocolError, VersionMismatch, from_wire
@@ -68,8 +67,7 @@ class RunOptions(TypedDict, total=False):
     """What a person calls it."""
 
 
-@dataclass(frozen=True)
-class ExecuteResult:
+class ExecuteResult(NamedTuple):
     """What a command left behind."""
 
     exit_code: int
@@ -100,7 +98,7 @@ class Client(Methods):
         start_engine: bool = True,
         command: Sequence[str] | None = None,
     ) -> None:
-        self.socket = os.fspath(socket or paths.engine_socket())
+        self.socket = os.fspath(socket or paths.engine_socket_name())
         self.name = name
         self.engine_version = ""
         self.tasks = Tasks("client")

@@ -14,11 +14,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import paths
 from ..errors import ContinueExecError, DiskFull, EngineUnavailable, HostUnready, from_wire
 from .http import Connection
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 READY_SECONDS = 60.0
 """For the engine's imports, its database and adopting every sandbox of its predecessor on a slow, busy disk."""

@@ -9,9 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from ...errors import InvalidRequest, NotFound
+from . import terminal
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)")
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """argparse makes one for every option; without a width each asks shutil, which costs 6 ms of imports."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=min(terminal.size()[1], 110))
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,7 +28,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, command: str) -> None:
         super().__init__(
             prog=f"continue-exec {command}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Formatter,
             allow_abbrev=False,
             add_help=False,
         )
