@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         default=(), description="ignored or secret files that go in all the same, as .gitignore patterns"
     )
 
+    sandbox_pause_s: float = Field(
+        default=10,
+        gt=0,
+        description="a sandbox in which nothing runs gets no CPU after this; it goes on in a millisecond",
+    )
     sandbox_idle_s: float = Field(
         default=900, gt=0, description="a sandbox in which nothing runs is stopped after this; it starts again in 0.2 s"
     )

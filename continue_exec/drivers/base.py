@@ -99,6 +99,14 @@ class Driver(Protocol):
         """The machine, if it is still up from an earlier engine; None if it is not."""
         ...
 
+    def pause(self, spec: SandboxSpec) -> None:
+        """Take the CPU from a machine that is up; takes microseconds. Needs Capability.PAUSE."""
+        ...
+
+    def resume(self, spec: SandboxSpec) -> None:
+        """Give it back; takes microseconds. A machine that is not paused stays as it is. `connect` does it, too."""
+        ...
+
     async def stop(self, spec: SandboxSpec) -> None:
         """End every process and release every mount; files stay. Nothing to do is success."""
         ...

@@ -33,8 +33,8 @@ class FakeDriver:
         return [Check("isolation", "warning", "none: runs are processes of this host", "Use the driver `runsc`.")]
 
     def capabilities(self) -> frozenset[Capability]:
-        """Nothing beyond the least."""
-        return frozenset()
+        """As little as the engine can do with."""
+        return frozenset({Capability.PAUSE})
 
     async def start(self, spec: SandboxSpec) -> Machine:
         """Start the agent, or find it running. It is a child of nobody in particular: it outlives the engine."""
@@ -59,10 +59,24 @@ class FakeDriver:
     async def connect(self, spec: SandboxSpec) -> Machine | None:
         """The machine, if its process lives."""
         process = _process(spec)
-        return self._machine(spec, process.pid) if process is not None else None
+        if process is None:
+            return None
+        process.send(signal.SIGCONT)
+        return self._machine(spec, process.pid)
+
+    def pause(self, spec: SandboxSpec) -> None:
+        """Stop the agent; its runs go on."""
+        if (process := _process(spec)) is not None:
+            process.send(signal.SIGSTOP)
+
+    def resume(self, spec: SandboxSpec) -> None:
+        """Let it go on."""
+        if (process := _process(spec)) is not None:
+            process.send(signal.SIGCONT)
 
     async def stop(self, spec: SandboxSpec) -> None:
         """End the agent, which ends its runs; kill it if it does not."""
+        self.resume(spec)
         if (process := _process(spec)) is not None:
             descriptor = os.pidfd_open(process.pid)
             try:

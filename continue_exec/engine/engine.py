@@ -10,7 +10,7 @@ import base64
 import binascii
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from .. import __version__
@@ -19,6 +19,7 @@ from ..drivers.base import Driver
 from ..errors import Conflict, InvalidRequest
 from ..model import Model, Run, Sandbox, Workspace
 from ..protocol import methods as m
+from ..protocol.frames import Stretch
 from ..protocol.versions import ENGINE_PROTOCOL
 from ..store.ballast import Ballast
 from ..store.state import State
@@ -90,7 +91,7 @@ class Engine:
         """Carry out one method of the table that answers once."""
         return await self._handlers[method](params)
 
-    async def stream(self, method: str, params: Model) -> tuple[Run, AsyncIterator[bytes]]:
+    async def stream(self, method: str, params: Model) -> tuple[Run, AsyncGenerator[bytes | Stretch, None]]:
         """Carry out one method of the table that answers with a run's events, as frames in pieces."""
         if isinstance(params, m.RunFollow):
             run = self.runs.get(params.run_id)

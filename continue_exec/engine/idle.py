@@ -11,7 +11,7 @@ from .engine import Engine
 
 log = logging.getLogger(__name__)
 
-TICK_S = 15.0
+TICK_S = 5.0
 """How often to look. Idle times are minutes, so this is fine enough, and costs nothing."""
 
 
@@ -22,10 +22,11 @@ async def watch(engine: Engine) -> None:
     network goes through it.
     """
     while True:
-        await asyncio.sleep(min(TICK_S, engine.settings.sandbox_idle_s, engine.settings.engine_idle_s))
+        times = engine.settings
+        await asyncio.sleep(min(TICK_S, times.sandbox_pause_s, times.sandbox_idle_s, times.engine_idle_s))
         for live in list(engine.sandboxes.live.values()):
             try:
-                if await engine.sandboxes.stop_idle(live):
+                if await engine.sandboxes.rest(live):
                     log.info("stopped idle %s", live.sandbox.id)
             except ContinueExecError as error:
                 log.warning("%s: %s", live.sandbox.id, error)

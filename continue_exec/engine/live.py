@@ -38,6 +38,8 @@ class Live:
     """Its guard and its live mirror."""
     losses: list[float] = field(default_factory=list)
     """When the connection to the agent was lost, lately (time.monotonic)."""
+    paused: bool = False
+    """It has no CPU: nothing may be asked of its agent before `Sandboxes.wake`."""
     stopping: bool = False
 
     @property

@@ -7,12 +7,13 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from ..config import Settings
 from ..errors import Conflict, ContinueExecError, DiskFull, InvalidRequest, NotFound, SandboxLost
 from ..model import Run, RunState, TerminalSize
 from ..protocol.agent import Exec, Exited, HelloResult
+from ..protocol.frames import Stretch
 from ..protocol.methods import RunStart
 from ..store.ballast import Ballast
 from ..store.runlog import RunLog
@@ -262,16 +263,16 @@ class Runs:
         rows = self.state.runs(sandbox_id=sandbox_id, active=active, limit=limit)
         return [self.active[run.id][1].run if run.id in self.active else run for run, _ in rows]
 
-    async def follow(self, run_id: str, after: int, *, wait: bool = True) -> AsyncIterator[bytes]:
-        """The run's events after `after`, as frames in pieces (RunLog.read)."""
+    async def follow(self, run_id: str, after: int, *, wait: bool = True) -> AsyncGenerator[bytes | Stretch, None]:
+        """The run's events after `after`, as frames in pieces (RunLog.stretches)."""
         run = self.get(run_id)
         if run.id in self.active:
-            async for piece in self.active[run.id][1].log.read(after, wait=wait):
+            async for piece in self.active[run.id][1].log.stretches(after, wait=wait):
                 yield piece
             return
         ended = self._open_log(run.id)
         try:
-            async for piece in ended.read(after, wait=wait):
+            async for piece in ended.stretches(after, wait=wait):
                 yield piece
         finally:
             ended.close()

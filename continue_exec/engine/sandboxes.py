@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..agent.connection import AgentConnection
 from ..config import Settings
-from ..drivers.base import Driver, Machine, SandboxSpec
+from ..drivers.base import Capability, Driver, Machine, SandboxSpec
 from ..errors import ContinueExecError, InvalidRequest, NotFound
 from ..mirror.filter import IgnoreRules
 from ..mirror.mirror import Mirror
@@ -102,10 +102,12 @@ class Sandboxes:
         """
         live = self.live.get(workspace.path)
         if live is not None and not live.agent.closed.is_set() and not live.stopping:
+            self.wake(live)
             return live
         async with self._locks[workspace.path]:
             live = self.live.get(workspace.path)
             if live is not None and not live.agent.closed.is_set():
+                self.wake(live)
                 return live
             if live is not None:
                 await self._recover(live)
@@ -281,6 +283,7 @@ class Sandboxes:
         live = self.live.get(sandbox.workspace.path)
         if live is not None:
             live.stopping = True
+            self.wake(live)
             try:
                 async with asyncio.timeout(SHUTDOWN_S):
                     await live.agent.shutdown()
@@ -293,16 +296,35 @@ class Sandboxes:
             sandbox = self._set(sandbox, SandboxState.STOPPED, reason)
         return sandbox
 
-    async def stop_idle(self, live: Live) -> bool:
-        """Stop it if nothing runs in it and nobody used it for `sandbox_idle_s`."""
+    async def rest(self, live: Live) -> bool:
+        """Pause it if nothing runs in it and nobody used it for `sandbox_pause_s`; stop it after `sandbox_idle_s`.
+
+        Returns whether it was stopped.
+        """
         async with self._locks[live.workspace]:
-            idle = time.time() - live.sandbox.used_at > self.settings.sandbox_idle_s
-            if not idle or live.runs or live.stopping or live.agent.closed.is_set():
-                return False
-            if await live.process_count() > 0:
-                return False
-            await self._stop(live.sandbox, "idle")
-            return True
+            if time.time() - live.sandbox.used_at > self.settings.sandbox_idle_s and await self._is_idle(live):
+                await self._stop(live.sandbox, "idle")
+                return True
+            pausable = Capability.PAUSE in self.driver.capabilities() and not live.paused
+            if pausable and time.time() - live.sandbox.used_at > self.settings.sandbox_pause_s:
+                used_at = live.sandbox.used_at
+                # A request may have come while we asked; from here on nothing is awaited.
+                if await self._is_idle(live) and live.sandbox.used_at == used_at and not live.runs:
+                    live.paused = True
+                    self.driver.pause(live.spec)
+            return False
+
+    async def _is_idle(self, live: Live) -> bool:
+        if live.runs or live.stopping or live.agent.closed.is_set():
+            return False
+        return live.paused or await live.process_count() == 0
+
+    def wake(self, live: Live) -> None:
+        """Give a paused sandbox its CPU back, and note that it is in use."""
+        live.touch()
+        if live.paused:
+            live.paused = False
+            self.driver.resume(live.spec)
 
     async def remove(self, ref: SandboxRef) -> None:
         """Stop it and delete all its files."""

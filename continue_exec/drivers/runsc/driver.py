@@ -17,6 +17,7 @@ import json
 import marshal
 import os
 import platform
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class RunscDriver:
     def capabilities(self) -> frozenset[Capability]:
         """Limits that can be enforced here. On processes always: gVisor itself does."""
         controllers = self._limits_of_host().controllers
-        found = {Capability.LIMIT_PROCESSES}
+        found = {Capability.LIMIT_PROCESSES, Capability.PAUSE}
         if "memory" in controllers:
             found.add(Capability.LIMIT_MEMORY)
         if "cpu" in controllers:
@@ -113,7 +114,21 @@ class RunscDriver:
         found = await asyncio.to_thread(record.load, spec.folder)
         if found is None or (process := found.process()) is None or not (spec.folder / "bell").is_fifo():
             return None
+        process.send(signal.SIGCONT)
         return self._machine(spec, found, process.pid)
+
+    def pause(self, spec: SandboxSpec) -> None:
+        """Stop the sentry. By a signal, as runsc's own pause leaves it polling and the freezer needs root."""
+        self._signal(spec, signal.SIGSTOP)
+
+    def resume(self, spec: SandboxSpec) -> None:
+        """Let it go on."""
+        self._signal(spec, signal.SIGCONT)
+
+    def _signal(self, spec: SandboxSpec, number: signal.Signals) -> None:
+        found = record.load(spec.folder)
+        if found is not None and (process := found.process()) is not None:
+            process.send(number)
 
     async def stop(self, spec: SandboxSpec) -> None:
         """End every process. Mounts go with the last one."""

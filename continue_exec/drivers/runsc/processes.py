@@ -32,6 +32,21 @@ class HostProcess:
         """Whether it still runs; a zombie does not."""
         return start_time(self.pid) == self.started
 
+    def send(self, number: signal.Signals) -> None:
+        """Signal it; nothing happens if it has ended."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return
+        try:
+            # The descriptor holds the number: it cannot be another process's any more.
+            if self.alive():
+                signal.pidfd_send_signal(descriptor, number)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(descriptor)
+
 
 def boot_id() -> str:
     """Changes with every boot of the host."""

@@ -112,13 +112,13 @@ class World:
 
     async def output(self, run_id: str) -> bytes:
         parser = Parser()
-        frames = [f async for piece in self.runs.follow(run_id, 0) for f in parser.feed(piece)]
+        frames = [f async for piece in self.runs.follow(run_id, 0) for f in parser.feed(bytes(piece))]
         return b"".join(payload for kind, _, payload in frames if kind in (Kind.STDOUT, Kind.STDERR))
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="cx-") as folder:
-        made = World(Path(folder), kill_grace_s=0.3, sandbox_idle_s=0.2)
+        made = World(Path(folder), kill_grace_s=0.3, sandbox_idle_s=0.2, sandbox_pause_s=0.1)
         yield made
         await made.remove()

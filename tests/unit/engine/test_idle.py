@@ -16,16 +16,16 @@ class Scripted:
     """An engine's idleness, as a test sets it."""
 
     def __init__(self) -> None:
-        self.settings = SimpleNamespace(sandbox_idle_s=0.01, engine_idle_s=0.01)
+        self.settings = SimpleNamespace(sandbox_pause_s=0.01, sandbox_idle_s=0.01, engine_idle_s=0.01)
         self.requests = 0
         self.used_at = time.time() - 100
         self.runs = SimpleNamespace(active={})
         self.state = SimpleNamespace(checkpoint=lambda: None)
         self.ballast = SimpleNamespace(lay=lambda: None)
         self.live: dict[str, Any] = {}
-        self.sandboxes = SimpleNamespace(live=self.live, stop_idle=self.stop_idle)
+        self.sandboxes = SimpleNamespace(live=self.live, rest=self.rest)
 
-    async def stop_idle(self, live: Any) -> bool:
+    async def rest(self, live: Any) -> bool:
         if live.broken:
             raise SandboxLost("gone")
         del self.live[live.sandbox.id]

@@ -102,6 +102,6 @@ async def test_a_refused_host_is_told_once_to_a_run(world: World, workspace: Pat
         world.network.on_refusal(Decision("example.com", 443, False, "not on the allowlist"))
     await world.runs.stdin(active.run.id, b"\n", eof=True)
     parser = Parser()
-    frames = [f async for piece in world.runs.follow(active.run.id, 0) for f in parser.feed(piece)]
+    frames = [f async for piece in world.runs.follow(active.run.id, 0) for f in parser.feed(bytes(piece))]
     notices = [e for f in frames if (e := from_frame(*f)).type == "notice"]
     assert len(notices) == 1 and "example.com:443" in notices[0].message
