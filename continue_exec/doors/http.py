@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO, cast
 
 from aiohttp import web
 from pydantic import ValidationError
@@ -20,7 +21,7 @@ from .. import __version__
 from ..engine.engine import Engine
 from ..errors import ContinueExecError, InternalError, InvalidRequest, NotFound, TooLarge, VersionMismatch
 from ..protocol.events import from_frame
-from ..protocol.frames import Parser
+from ..protocol.frames import Parser, Stretch
 from ..protocol.methods import FRAMES_TYPE, METHODS, NDJSON_TYPE
 from ..protocol.versions import ENGINE_PROTOCOL
 
@@ -106,14 +107,19 @@ class HttpDoor:
         )
         await response.prepare(request)
         try:
-            async for piece in pieces if frames else _lines(pieces):
-                await response.write(piece)
+            if frames:
+                await _send_frames(request, response, pieces)
+            else:
+                async for line in _lines(pieces):
+                    await response.write(line)
             await response.write_eof()
         except Exception:
             # The status is out: only a connection that breaks can say that the answer is not whole.
             if request.transport is not None:
                 request.transport.abort()
             raise
+        finally:
+            await pieces.aclose()
         return response
 
     def _check_version(self, expected: str | None) -> None:
@@ -145,9 +151,33 @@ def _failure(error: ContinueExecError) -> web.Response:
     return _answer(error.status, json.dumps(error.to_wire()).encode())
 
 
-async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _send_frames(
+    request: web.Request, response: web.StreamResponse, pieces: AsyncIterator[bytes | Stretch]
+) -> None:
+    """Pieces as chunks of the answer; what stands in a file goes to the socket without passing through us."""
+    loop = asyncio.get_running_loop()
+    begun = False
+    async for piece in pieces:
+        # aiohttp sends the answer's head with the first piece that it writes.
+        if isinstance(piece, bytes) or not begun:
+            await response.write(bytes(piece))
+            begun = True
+            continue
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        transport.write(b"%x\r\n" % piece.size)
+        try:
+            await loop.sendfile(transport, cast(IO[bytes], piece), piece.offset, piece.size, fallback=False)
+        except BrokenPipeError as error:
+            raise ConnectionResetError("the client has gone") from error  # the name that aiohttp knows it by
+        transport.write(b"\r\n")
+
+
+async def _lines(pieces: AsyncIterator[bytes | Stretch]) -> AsyncIterator[bytes]:
     parser = Parser()
     async for piece in pieces:
-        lines = [from_frame(*frame).model_dump_json(exclude_none=True) + "\n" for frame in parser.feed(piece)]
+        frames = parser.feed(bytes(piece))
+        lines = [from_frame(*frame).model_dump_json(exclude_none=True) + "\n" for frame in frames]
         if lines:
             yield "".join(lines).encode()

@@ -13,6 +13,7 @@ Golden vectors that Go and Python both read: tests/contract/vectors/frames.json.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
@@ -58,6 +59,27 @@ def header(kind: int, stream: int, length: int) -> bytes:
     if length > MAX_PAYLOAD:
         raise ProtocolError(f"A frame of {length} bytes is over the limit of {MAX_PAYLOAD}.")
     return HEADER.pack(length, kind, stream)
+
+
+class Stretch:
+    """Frames as they stand in a file, for sendfile(2). Good until the next step of the reader that gave it.
+
+    Looks like a binary file to `loop.sendfile`.
+    """
+
+    mode = "rb"
+
+    def __init__(self, fd: int, offset: int, size: int) -> None:
+        self._fd = fd
+        self.offset = offset
+        self.size = size
+
+    def fileno(self) -> int:
+        """The file's descriptor; who gave it closes it."""
+        return self._fd
+
+    def __bytes__(self) -> bytes:
+        return os.pread(self._fd, self.size, self.offset)
 
 
 class Parser:

@@ -17,13 +17,14 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import ContinueExecError, DiskFull, InternalError
-from ..protocol.frames import HEADER, HEADER_SIZE, Kind, encode
+from ..protocol.frames import HEADER, HEADER_SIZE, Kind, Stretch, encode
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,10 @@ SEGMENT_BYTES = 4 << 20
 """Small enough that deleting one frees memory soon, large enough that a flood makes few files."""
 READ_BYTES = 256 << 10
 """One read by a follower: large enough that a flood costs few system calls."""
+STRETCH_BYTES = 1 << 20
+"""Largest stretch: a flood then costs few rounds of the event loop, and other runs still get their turns."""
+STRETCH_FROM = 32 << 10
+"""Less is read into memory at once: up to here that is cheaper than sendfile(2) with all that belongs to it."""
 INDEX_EVERY = 64 << 10
 """A reader that begins in the middle scans at most this many bytes of headers."""
 
@@ -222,10 +227,19 @@ class RunLog:
     # Reading
 
     async def read(self, after: int = 0, *, wait: bool = True) -> AsyncIterator[bytes]:
+        """As `stretches`, as bytes: pieces of at most READ_BYTES."""
+        async with aclosing(self.stretches(after, wait=wait, largest=READ_BYTES)) as pieces:
+            async for piece in pieces:
+                yield bytes(piece)
+
+    async def stretches(
+        self, after: int = 0, *, wait: bool = True, largest: int = STRETCH_BYTES
+    ) -> AsyncGenerator[bytes | Stretch, None]:
         """Yield frames as they stand on the wire, from event `after + 1` on.
 
-        Pieces are at most READ_BYTES and may end anywhere in a frame; put together they are whole frames. Ends after
-        the final event, or with `wait=False` at the newest one. Events that are gone are announced by a `gap` first.
+        Pieces are at most `largest` bytes and may end anywhere in a frame; put together they are whole frames. Ends
+        after the final event, or with `wait=False` at the newest one. Events that are gone are announced by a `gap`
+        first.
         """
         oldest = self._segments[0]
         missing = after + 1 < oldest.first_seq
@@ -236,10 +250,11 @@ class RunLog:
             if missing:
                 yield self._gap(after, oldest, oldest.output_before if after == 0 else None)
             while True:
-                data = os.pread(segment.fd, min(READ_BYTES, segment.size - offset), offset)
-                if data:
-                    offset += len(data)
-                    yield data
+                size = min(largest, segment.size - offset)
+                if size:
+                    stretch = Stretch(segment.fd, offset, size)
+                    yield stretch if size >= STRETCH_FROM else bytes(stretch)
+                    offset += size
                 elif following := self._after(segment):
                     last, output_end = _last_seq(segment), segment.output_end
                     following.readers += 1

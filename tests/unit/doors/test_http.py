@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,7 +20,7 @@ from continue_exec.engine.engine import Engine
 from continue_exec.errors import NotFound
 from continue_exec.model import Model, Run, RunState
 from continue_exec.protocol import methods as m
-from continue_exec.protocol.frames import Kind, encode
+from continue_exec.protocol.frames import Kind, Stretch, encode
 from continue_exec.protocol.methods import FRAMES_TYPE
 
 RUN = Run(id="run_1", sandbox_id="sb_1", argv=("x",), cwd="/w", state=RunState.RUNNING, created_at=1.0)
@@ -46,10 +47,10 @@ class Scripted:
             raise RuntimeError("a defect")
         return m.Nothing()
 
-    async def stream(self, method: str, params: Model) -> tuple[Run, AsyncIterator[bytes]]:
+    async def stream(self, method: str, params: Model) -> tuple[Run, AsyncGenerator[bytes | Stretch, None]]:
         return RUN, self._pieces()
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def _pieces(self) -> AsyncGenerator[bytes | Stretch, None]:
         try:
             whole = encode(Kind.STDOUT, 1, b"\xff") + encode(
                 Kind.EVENT, 2, json.dumps({"type": "notice", "code": "c", "message": "m"}).encode()
@@ -127,13 +128,57 @@ async def test_a_stream_as_frames_and_as_lines(served: Served) -> None:
         "http://engine/v1/run.follow", json={"run_id": "r"}, headers={"Accept": FRAMES_TYPE}
     ) as a:
         assert a.headers["X-Run-Id"] == "run_1"
-        assert await a.read() == b"".join([piece async for piece in served.engine._pieces()])
+        assert await a.read() == b"".join([bytes(piece) async for piece in served.engine._pieces()])
     async with served.http.post("http://engine/v1/run.follow", json={"run_id": "r"}) as a:
         lines = [json.loads(line) for line in (await a.read()).splitlines()]
     assert lines == [
         {"type": "output", "seq": 1, "stream": "stdout", "base64": "/w=="},
         {"type": "notice", "seq": 2, "code": "c", "message": "m"},
     ]
+
+
+@pytest.mark.parametrize("first", [b"head", None])
+async def test_a_stretch_of_a_file_arrives_whole(served: Served, tmp_path: Path, first: bytes | None) -> None:
+    data = os.urandom(3 << 20)
+    (tmp_path / "log").write_bytes(b"before" + data + b"after")
+    with (tmp_path / "log").open("rb") as file:
+        stretch = Stretch(file.fileno(), 6, len(data))
+
+        async def pieces() -> AsyncGenerator[bytes | Stretch, None]:
+            if first:
+                yield first
+            yield stretch
+            yield stretch
+            yield b"tail"
+
+        served.engine._pieces = pieces  # type: ignore[method-assign,assignment]
+        async with served.http.post(
+            "http://engine/v1/run.follow", json={"run_id": "r"}, headers={"Accept": FRAMES_TYPE}
+        ) as answer:
+            assert await answer.read() == (first or b"") + data + data + b"tail"
+        assert await served.post("run.signal", {"run_id": "r", "signal": 9}) == (200, {}), "the connection goes on"
+
+
+async def test_a_client_that_goes_away_in_the_middle_of_a_file_ends_its_stream(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(bytes(8 << 20))
+    with (tmp_path / "log").open("rb") as file:
+        stretch = Stretch(file.fileno(), 0, 8 << 20)
+
+        async def pieces() -> AsyncGenerator[bytes | Stretch, None]:
+            try:
+                yield b"head"
+                while True:
+                    yield stretch
+            finally:
+                served.engine.abandoned.set()
+
+        served.engine._pieces = pieces  # type: ignore[method-assign,assignment]
+        answer = await served.http.post(
+            "http://engine/v1/run.follow", json={"run_id": "r"}, headers={"Accept": FRAMES_TYPE}
+        )
+        await answer.content.readany()
+        answer.close()
+        await asyncio.wait_for(served.engine.abandoned.wait(), 5)
 
 
 async def test_a_client_that_goes_away_ends_its_stream(served: Served) -> None:

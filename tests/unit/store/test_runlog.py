@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continue_exec.protocol.frames import Kind, Parser
+from continue_exec.protocol.frames import Kind, Parser, Stretch, encode
 from continue_exec.store import runlog
 from continue_exec.store.runlog import RunLog
 
@@ -84,6 +84,21 @@ async def test_old_segments_go_and_a_late_reader_is_told(tmp_path: Path) -> None
     again = RunLog.open(tmp_path / "run", 8 * MIB, 64 * MIB, closed=False)
     assert (again.last_seq, again.output_bytes) == (64, 64 * MIB)
     again.close()
+    log.close()
+
+
+async def test_much_is_handed_on_as_a_stretch_of_a_file_and_little_as_bytes(tmp_path: Path) -> None:
+    log = make(tmp_path)
+    log.append(Kind.STDOUT, b"little")
+    reader = log.stretches(0)
+    assert await anext(reader) == encode(Kind.STDOUT, 1, b"little")
+    log.append(Kind.STDOUT, b"much" * runlog.STRETCH_FROM)
+    log.final("exited")
+    stretch = await anext(reader)
+    assert isinstance(stretch, Stretch)
+    whole = os.pread(stretch.fileno(), stretch.size, stretch.offset)
+    assert whole == bytes(stretch) and whole.startswith(encode(Kind.STDOUT, 2, b"much" * runlog.STRETCH_FROM))
+    assert [piece async for piece in reader] == []
     log.close()
 
 
