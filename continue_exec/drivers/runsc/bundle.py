@@ -116,6 +116,9 @@ def config(
                 "source": "shm",
                 "options": ["nosuid", "nodev", "mode=1777", f"size={shm_bytes}"],
             },
+            # The sentry's own, nothing of the host's: the agent tracks a run's processes by it, whatever they do to
+            # leave (docs/reference/agent-protocol.md, Signals).
+            {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec"]},
             {"destination": SOCKETS, "type": "bind", "source": str(sockets), "options": ["rbind", "ro"]},
         ],
         "linux": linux,

@@ -59,7 +59,7 @@ class RunscDriver:
     Args:
         runsc: the binary; None: found on PATH and in the usual places.
         home: where the template's layers are kept; None: paths.home().
-        environ: the user's environment, from which toolchains, certificates and registries are found; None: ours.
+        environ: the user's environment, from which toolchains and certificates are found; None: ours.
     """
 
     name = "runsc"

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import etc, registries
+from . import etc
 from .processes import boot_id
 
-VERSION = "3"
+VERSION = "4"
 """Change it when the builder's output changes."""
 
 LINKS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
@@ -56,7 +56,7 @@ class Layer:
 
 def _fingerprint(user: bool, environ: Mapping[str, str], host: Path) -> str:
     """Changes when anything that the layer is made of does; costs about a millisecond."""
-    facts: list[object] = [VERSION, user, sorted(registries.find(environ).items())]
+    facts: list[object] = [VERSION, user]
     watched = [host / name for name in etc.NAMES]
     watched += [host / "apt" / name for name in ("sources.list.d", "apt.conf.d", "keyrings", "trusted.gpg.d")]
     watched += [Path(environ[name]) for name in etc.CA_FILES if environ.get(name)]
@@ -104,7 +104,6 @@ def _build(place: Path, user: bool, environ: Mapping[str, str], host: Path) -> N
         (root / name).symlink_to(link)
     etc.copy(host, root)
     etc.synthesize(root)
-    registries.write(root, registries.find(environ))
     env = etc.certificates(root, environ)
     (place / "env.json").write_text(json.dumps(env))
     (place / "folders").mkdir()
@@ -139,7 +138,7 @@ def ensure(templates: Path, *, user: bool, environ: Mapping[str, str], host: Pat
     Args:
         templates: folder that holds the layers of this user.
         user: an ordinary user, so with folders of our own over the host's.
-        environ: the user's environment (certificates, registries).
+        environ: the user's environment (certificates).
         host: the host's /etc.
     """
     name = f"host-{_fingerprint(user, environ, host)}"
