@@ -59,6 +59,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    # After an interruption pytest may not have come as far as the check above: still, nothing stays.
+    machine.remove(machine.left_behind(config.stash.get(WATCHED, [])))
     if (home := config.stash.get(HOME, None)) is not None:
         home.remove()
 
