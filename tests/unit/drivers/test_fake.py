@@ -10,7 +10,7 @@ import pytest
 
 from continue_exec import app
 from continue_exec.agent.connection import AgentConnection
-from continue_exec.drivers.base import Driver, SandboxSpec
+from continue_exec.drivers.base import Capability, Driver, SandboxSpec
 from continue_exec.drivers.fake import FakeDriver
 from continue_exec.errors import SandboxFailed
 from tests.support.homes import Home
