@@ -17,7 +17,7 @@ from pathlib import Path
 from ...errors import SandboxFailed
 
 END_TIMEOUT_S = 30.0
-"""After SIGKILL. It takes 10 ms; a machine with thirty processes per core needed more than 10 s, and only a process stuck
+"""After SIGKILL. It takes 10 ms; a machine with a load of fifty on two cores needed more than 10 s. Only a process stuck
 in the kernel (a dead network disk) takes longer."""
 
 
