@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -123,8 +124,9 @@ class HttpDoor:
         return response
 
     def _check_version(self, expected: str | None) -> None:
-        """A door of another version is served, unless nothing runs: then this engine makes way for its own."""
-        if expected and expected != __version__ and not self.engine.runs.active and self.engine.requests == 1:
+        """A newer door is served, unless nothing runs: then this engine makes way for its own."""
+        # Only a newer one: two installed versions would else replace each other's engine for ever.
+        if expected and _newer(expected) and not self.engine.runs.active and self.engine.requests == 1:
             self.engine.on_stop()
             raise VersionMismatch(
                 f"This engine is version {__version__}, the client {expected}; it ends, as nothing runs.",
@@ -139,6 +141,13 @@ class HttpDoor:
         if request.query.get("eof", "1") != "0":
             await self.engine.runs.stdin(run_id, b"", eof=True)
         return _answer(200, b"{}")
+
+
+def _newer(version: str) -> bool:
+    def numbers(text: str) -> list[int]:
+        return [int(part) for part in re.findall(r"\d+", text)]
+
+    return numbers(version) > numbers(__version__)
 
 
 def _answer(status: int, body: bytes) -> web.Response:

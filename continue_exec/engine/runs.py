@@ -89,6 +89,10 @@ class Runs:
                 ),
                 active,
             )
+        except asyncio.CancelledError:
+            # The client went before it could learn the run's id: nobody could ever end it.
+            self._tasks.spawn("abandoned", self._abandon(live, active))
+            raise
         except SandboxLost:
             # Whether the command began is unknown; the sandbox's guard adopts it or reports it lost.
             raise
@@ -97,6 +101,12 @@ class Runs:
             raise
         self._arm(live, active)
         return active
+
+    async def _abandon(self, live: Live, active: ActiveRun) -> None:
+        try:
+            await self._cancel(live, active, "abandoned", 0.0)
+        except NotFound as error:  # the agent never heard of it
+            self._end(live, active, RunState.FAILED, "abandoned", **error.to_wire())
 
     def _new_log(self, run: Run) -> RunLog:
         folder, keep, lag = self.folders.run(run.id), self.settings.output_keep_bytes, self.settings.output_lag_bytes

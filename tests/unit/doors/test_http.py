@@ -203,8 +203,10 @@ async def test_stdin_as_a_streamed_body(served: Served) -> None:
 
 
 async def test_an_idle_engine_of_another_version_makes_way(served: Served) -> None:
-    status, body = await served.post("run.signal", {"run_id": "r", "signal": 9}, **{"Expect-Version": "0.0.0"})
+    status, body = await served.post("run.signal", {"run_id": "r", "signal": 9}, **{"Expect-Version": "9.0.0"})
     assert (status, body["code"], served.engine.stopped) == (409, "version_mismatch", 1)
+    status, _ = await served.post("run.signal", {"run_id": "r", "signal": 9}, **{"Expect-Version": "0.0.1"})
+    assert (status, served.engine.stopped) == (200, 1), "an older door is served"
     served.engine.runs.active["run_1"] = RUN
-    status, _ = await served.post("run.signal", {"run_id": "r", "signal": 9}, **{"Expect-Version": "0.0.0"})
+    status, _ = await served.post("run.signal", {"run_id": "r", "signal": 9}, **{"Expect-Version": "9.0.0"})
     assert (status, served.engine.stopped) == (200, 1), "but not while something runs"

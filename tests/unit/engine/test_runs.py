@@ -73,6 +73,21 @@ async def test_a_process_that_no_record_names_is_ended(world: World, workspace: 
     assert active.stream not in [s.stream for s in (await world.ensure(workspace)).agent.hello.streams]
 
 
+async def test_a_client_that_goes_before_it_knows_the_run_leaves_none(world: World, workspace: Path) -> None:
+    live = await world.ensure(workspace)
+    before = len(world.runs.newest(sandbox_id=None, active=False, limit=100))
+    starting = asyncio.ensure_future(world.start(workspace, "sleep", "1000"))
+    while len(world.runs.newest(sandbox_id=None, active=False, limit=100)) == before:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    (run, *_) = world.runs.newest(sandbox_id=live.sandbox.id, active=False, limit=1)
+    async with asyncio.timeout(10):
+        async for _ in world.runs.follow(run.id, 0):
+            pass
+    assert world.runs.get(run.id).state in (RunState.EXITED, RunState.FAILED)
+
+
 async def test_only_a_terminal_is_resized(world: World, workspace: Path) -> None:
     from continue_exec.model import TerminalSize
 
