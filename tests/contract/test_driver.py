@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 import signal
@@ -14,6 +15,9 @@ import pytest
 from continue_exec.errors import HostUnready, SandboxFailed, WorkspaceRefused
 from tests.support.driving import LIMITS, PLACES, REAL, Driving, Place, driving, of
 from tests.support.users import OrdinaryUser
+
+# What is tested runs in a process of its own; this loop only looks at the host.
+pytestmark = pytest.mark.may_block("the driver's loop is in another process")
 
 Where = tuple[Place, OrdinaryUser | None]
 
@@ -279,6 +283,18 @@ async def test_memory_and_cpu_limits_where_they_are_offered(gvisor: Driving) -> 
     else:
         assert gvisor.place.user  # said by its absence from the capabilities, and by `check`
     assert "limit-processes" in offered
+
+
+async def test_destroy_leaves_no_cgroup(gvisor: Driving) -> None:
+    await gvisor.do("start")
+    # The name ends with a hash of the folder: several engines may have a sandbox of the same number.
+    digest = hashlib.sha256(gvisor.spec["folder"].encode()).hexdigest()[:8]
+    found = list(Path("/sys/fs/cgroup").glob(f"**/continue-exec/sb_contract-{digest}"))
+    assert found or gvisor.place.user
+
+    await gvisor.do("destroy")
+
+    assert not [path for path in found if path.exists()]
 
 
 async def test_two_starts_at_once_are_one_after_the_other(gvisor: Driving) -> None:

@@ -17,6 +17,9 @@ import pytest
 from tests.support.driving import REAL, Driving, Place, driving, of
 from tests.support.users import OrdinaryUser
 
+# What is tested runs in a process of its own; this loop only looks at the host.
+pytestmark = pytest.mark.may_block("the driver's loop is in another process")
+
 Where = tuple[Place, OrdinaryUser | None]
 
 SECRET = "hunter2-planted-by-a-test"

@@ -7,7 +7,9 @@ ordinary user has none on v1. On v2 systemd may have delegated a subtree (system
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,10 @@ from typing import Any
 ROOT = Path("/sys/fs/cgroup")
 PARENT = "continue-exec"
 WANTED = ("memory", "cpu", "pids")
+
+REMOVE_TIMEOUT_S = 5.0
+"""For the last processes of a killed sandbox to leave its group: milliseconds. A group that stays costs a little
+memory of the kernel's and is used again by the sandbox's next boot."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +134,19 @@ def make_v2(group: str, resources: dict[str, Any], *, root: Path = ROOT) -> Path
 
 
 def remove(group: str, *, root: Path = ROOT) -> None:
-    """Remove a sandbox's group in every hierarchy; it has no processes any more."""
+    """Remove a sandbox's group in every hierarchy, its processes having been killed. Blocks: for a thread."""
     if not group or ".." in group.split("/"):
         return
     places = [root] if version(root) == 2 else [entry for entry in root.iterdir() if not entry.is_symlink()]
+    deadline = time.monotonic() + REMOVE_TIMEOUT_S
     for place in places:
-        try:
-            (place / group.strip("/")).rmdir()
-        except OSError:  # not there, or a last process is still being reaped: harmless, and reused by the next boot
-            continue
+        while True:
+            try:
+                (place / group.strip("/")).rmdir()
+            except OSError as error:
+                # Busy: the sentry is gone, but not yet the processes that ran the guest's code, which the kernel ends
+                # after it. cgroup v1 has nothing to wait on.
+                if error.errno == errno.EBUSY and time.monotonic() < deadline:
+                    time.sleep(0.002)
+                    continue
+            break

@@ -17,8 +17,8 @@ from pathlib import Path
 from ...errors import SandboxFailed
 
 END_TIMEOUT_S = 30.0
-"""After SIGKILL. It takes 10 ms; a machine with a load of fifty on two cores needed more than 10 s. Only a process stuck
-in the kernel (a dead network disk) takes longer."""
+"""After SIGKILL. It takes 10 ms; a machine with a load of fifty on two cores needed more than 10 s. Only a process
+stuck in the kernel (a dead network disk) takes longer."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """On trees that look like the kernel's: which of them a machine has cannot be chosen in a test."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -124,6 +125,42 @@ def test_remove_takes_the_group_from_every_hierarchy(tmp_path: Path) -> None:
 
     assert not list(root.glob("*/continue-exec/sb_1"))
     assert (root / "memory" / "continue-exec").is_dir()
+
+
+def test_a_group_whose_last_process_is_still_ending_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = v1(tmp_path) / "memory" / "continue-exec" / "sb_1"
+    group.mkdir(parents=True)
+    calls = []
+    real = Path.rmdir
+
+    def busy_twice(path: Path) -> None:
+        calls.append(path)
+        if calls.count(path) < 3 and path == group:
+            raise OSError(errno.EBUSY, "busy")
+        real(path)
+
+    monkeypatch.setattr(Path, "rmdir", busy_twice)
+
+    cgroups.remove("/continue-exec/sb_1", root=tmp_path)
+
+    assert not group.exists()
+
+
+def test_a_group_that_stays_busy_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = v1(tmp_path) / "memory" / "continue-exec" / "sb_1"
+    group.mkdir(parents=True)
+
+    def busy(path: Path) -> None:
+        raise OSError(errno.EBUSY, "busy")
+
+    monkeypatch.setattr(Path, "rmdir", busy)
+    monkeypatch.setattr(cgroups, "REMOVE_TIMEOUT_S", 0.01)
+
+    cgroups.remove("/continue-exec/sb_1", root=tmp_path)
+
+    assert group.exists()
 
 
 @pytest.mark.parametrize("group", ["", "/../..", "/continue-exec/../memory"])
