@@ -7,7 +7,10 @@ import (
 	"io"
 	"log"
 	"net"
+	"os"
 	"sync"
+	"syscall"
+	"time"
 
 	"continueexec/agent/wire"
 )
@@ -58,7 +61,7 @@ func (c *conn) serve() {
 }
 
 func (c *conn) read() error {
-	frames := wire.NewReader(c.socket)
+	frames := wire.NewReader(arrived{c.socket})
 	for {
 		frame, err := frames.Next()
 		if err != nil {
@@ -68,6 +71,39 @@ func (c *conn) read() error {
 			return err
 		}
 	}
+}
+
+// arrived reads a socket until its end or, once its read deadline has passed, until nothing more is there: what the
+// host had sent before it hung up or rang anew still counts.
+type arrived struct{ *net.UnixConn }
+
+func (a arrived) Read(into []byte) (int, error) {
+	n, err := a.UnixConn.Read(into)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	raw, err := a.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if wrong := raw.Control(func(fd uintptr) { n, err = syscall.Read(int(fd), into) }); wrong != nil {
+		return 0, wrong
+	}
+	if n <= 0 { // the end, or nothing there
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// finishTime bounds finish, should the host go on sending; what has arrived is read in far less.
+const finishTime = 2 * time.Second
+
+// finish takes what has arrived, then closes. It returns when nothing is read or written any more.
+func (c *conn) finish() {
+	_ = c.socket.SetReadDeadline(time.Unix(1, 0))
+	timer := time.AfterFunc(finishTime, func() { c.close(nil) })
+	defer timer.Stop()
+	<-c.served
 }
 
 func (c *conn) receive(frame wire.Frame) error {

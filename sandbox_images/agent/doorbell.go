@@ -88,14 +88,14 @@ func (a *agent) dial(token string) error {
 	return nil
 }
 
-// hangup closes the connection, if there is one. It returns when nothing is read or written any more.
+// hangup closes the connection, if there is one. It returns when nothing is read or written any
+// more.
 func (a *agent) hangup() {
 	a.mu.Lock()
 	c := a.conn
 	a.conn = nil
 	a.mu.Unlock()
 	if c != nil {
-		c.close(nil)
-		<-c.served
+		c.finish()
 	}
 }

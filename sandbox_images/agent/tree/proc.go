@@ -59,6 +59,8 @@ func living(all []process, member map[int]bool) []int {
 	return pids
 }
 
+const exiting = 0x4 // PF_EXITING, linux/sched.h: its files are closed, it only is not a zombie yet
+
 // readStat reads /proc/PID/stat: pid (comm) state ppid pgrp session ... The name may hold anything, also ')'.
 func readStat(pid int) (process, bool) {
 	text := slurp("/proc/"+strconv.Itoa(pid)+"/stat", 512)
@@ -67,13 +69,14 @@ func readStat(pid int) (process, bool) {
 		return process{}, false
 	}
 	fields := bytes.Fields(text[end+1:])
-	if len(fields) < 4 {
+	if len(fields) < 7 {
 		return process{}, false
 	}
 	parent, _ := strconv.Atoi(string(fields[1]))
 	leader, _ := strconv.Atoi(string(fields[3]))
 	state := fields[0][0]
-	return process{pid, parent, leader, state == 'Z' || state == 'X'}, true
+	flags, _ := strconv.ParseUint(string(fields[6]), 10, 64)
+	return process{pid, parent, leader, state == 'Z' || state == 'X' || flags&exiting != 0}, true
 }
 
 // slurp reads up to most bytes of a file with as few calls as can be.
