@@ -56,8 +56,11 @@ def tiny_rootfs(folder: Path) -> Path:
     return folder
 
 
-def bundle(folder: Path, argv: Sequence[str]) -> Path:
+def bundle(folder: Path, argv: Sequence[str], cgroup: str | None = None) -> Path:
     """An OCI bundle that runs `argv` in the root folder `folder`/rootfs, with as little as runsc needs."""
+    linux: dict[str, object] = {"namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts", "network")]}
+    if cgroup is not None:
+        linux |= {"cgroupsPath": cgroup, "resources": {"pids": {"limit": 16384}}}
     (folder / "config.json").write_text(
         json.dumps(
             {
@@ -75,7 +78,7 @@ def bundle(folder: Path, argv: Sequence[str]) -> Path:
                     {"destination": "/proc", "type": "proc", "source": "proc"},
                     {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
                 ],
-                "linux": {"namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts", "network")]},
+                "linux": linux,
             }
         )
     )
@@ -113,11 +116,12 @@ class BareRunsc:
         self._count = 0
         tiny_rootfs(folder / "rootfs")
 
-    def run(self, argv: Sequence[str]) -> list[str]:
-        """The command line of a new sandbox that runs `argv`."""
+    def run(self, argv: Sequence[str], *, cgroup: bool = False) -> list[str]:
+        """The command line of a new sandbox that runs `argv`; `cgroup`: in a cgroup of its own, as the driver's."""
         self._count += 1
-        made = bundle(self.folder, argv)
-        return [*self.command, "--ignore-cgroups", "run", f"--bundle={made}", f"cold{self._count}"]
+        name = f"{self.folder.name}-{self._count}"
+        made = bundle(self.folder, argv, f"/{name}" if cgroup else None)
+        return [*self.command, *([] if cgroup else ["--ignore-cgroups"]), "run", f"--bundle={made}", name]
 
     @contextmanager
     def up(self) -> Iterator[list[str]]:
