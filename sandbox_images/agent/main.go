@@ -57,6 +57,11 @@ func start(args []string) int {
 	closeInExec()
 	umask() // before there is anybody whom asking could disturb
 	handleSignals()
+	if os.Getpid() == 1 {
+		if err := quietLinks(); err != nil {
+			log.Printf("programs may complain about symbolic links: %v", err)
+		}
+	}
 	a := newAgent(*sockets, *cgroups)
 	log.Printf("version %s, pid %d, runs are tracked by %s", version, os.Getpid(), a.tracker.Name())
 	if *egressPort > 0 {
