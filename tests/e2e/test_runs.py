@@ -276,3 +276,13 @@ async def test_client_on_demand_is_one_engine(engine: RealEngine) -> None:
             return (await client.engine_status()).pid
 
     assert set(await asyncio.gather(*(pid() for _ in range(10)))) == {engine.pid}
+
+
+async def test_symbolic_links_are_listed_without_complaint(engine: RealEngine, workspace: Path) -> None:
+    """gVisor's own answer to lgetxattr(2) on a link makes `ls -l` complain: sandbox_images/agent/symlinks.go."""
+    async with engine.client() as client:
+        result = await client.execute(
+            ["sh", "-c", "ln -s main.py link; ls -l link; cp -a link copy"], workspace=workspace
+        )
+        assert b"link -> main.py" in result.stdout
+        assert (result.stderr, result.exit_code) == (b"", 0)
