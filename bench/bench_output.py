@@ -169,7 +169,7 @@ async def compare(rounds: int, size: int) -> Iterable[report.Row]:
 
 
 def measure(quick: bool) -> Iterable[report.Row]:
-    return asyncio.run(compare(*((1, 64 << 20) if quick else (5, 1 << 30))))
+    return asyncio.run(compare(*((3, 128 << 20) if quick else (5, 1 << 30))))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,10 @@ def workspace(files: Mapping[str, str]) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="cx-bench-", dir="/var/tmp"))
     for name, text in files.items():
         (folder / name).write_text(text)
-    yield folder
-    shutil.rmtree(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Watched:
