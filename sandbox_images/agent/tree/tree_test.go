@@ -41,11 +41,17 @@ func trackers(t *testing.T) []Tracker {
 	all := []Tracker{New("")}
 	folder := "/sys/fs/cgroup/pids/continue-exec-test"
 	if os.Mkdir(folder, 0o755) == nil {
-		t.Cleanup(func() { _ = os.Remove(folder) })
 		tracker := New(folder)
-		if _, ok := tracker.(*cgroups); !ok {
+		groups, ok := tracker.(*cgroups)
+		if !ok {
 			t.Fatalf("%s was not chosen but %s", folder, tracker.Name())
 		}
+		t.Cleanup(func() { // after its members have been waited for
+			groups.sweep()
+			if err := os.Remove(folder); err != nil {
+				t.Error(err)
+			}
+		})
 		all = append(all, tracker)
 	}
 	return all
