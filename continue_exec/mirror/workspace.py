@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def resolve_workspace(path: Path, *, root: bool = False) -> Path:
 
 def _refusal(folder: str) -> str:
     """Why `folder` (links resolved) may not be a workspace; empty if it may."""
-    home = os.path.realpath(os.path.expanduser("~"))
+    home, *own_places = _places(os.path.expanduser("~"), paths.home(), paths.runtime(), paths.config().parent)
     if folder == home:
         return "it is your home directory"
     if _within(home, folder):
@@ -85,8 +86,8 @@ def _refusal(folder: str) -> str:
             return f"{name} holds credentials"
     if folder in [os.path.join(home, name) for name in _PRIVATE_ALONE]:
         return "it holds the settings and data of your programs"
-    for own in (paths.home(), paths.runtime(), paths.config().parent):
-        if _within(folder, os.path.realpath(own)) or _within(os.path.realpath(own), folder):
+    for own in own_places:
+        if _within(folder, own) or _within(own, folder):
             return "it holds the sandboxes themselves"
     if folder in _SHARED:
         return "it holds more than one project"
@@ -97,6 +98,12 @@ def _refusal(folder: str) -> str:
     ):
         return "it is a system folder"
     return ""
+
+
+@functools.lru_cache(maxsize=8)
+def _places(*given: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Links resolved. Remembered: every run asks, and resolving costs more than all else that it asks here."""
+    return tuple(os.path.realpath(place) for place in given)
 
 
 def _within(path: str, folder: str) -> bool:

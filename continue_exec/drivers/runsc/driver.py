@@ -243,9 +243,12 @@ class RunscDriver:
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
         group = host.group(f"{spec.sandbox_id}-{digest}")
         join = ""
+        wanted = bundle.resources(spec.limits)
         if group and host.by_launcher:
-            join = str(cgroups.make_v2(group, bundle.resources(spec.limits)))
-        made_by_runsc = group if group and not host.by_launcher else None
+            join = str(cgroups.make_v2(group, wanted))
+        elif group and host.version == 1 and wanted.keys() == {"pids"} and "pids" in host.controllers:
+            join = str(cgroups.make_pids_v1(group, wanted))
+        made_by_runsc = group if group and not join else None
         shown = folder / "sockets"
         shown.mkdir(exist_ok=True)
         config = bundle.config(root=plan.root, sockets=shown, env=plan.env, limits=spec.limits, cgroup=made_by_runsc)

@@ -116,6 +116,16 @@ def test_a_v2_group_gets_its_limits(tmp_path: Path) -> None:
     assert found == {"pids.max": "2000", "memory.max": str(1 << 20), "cpu.max": "50000 100000"}
 
 
+def test_a_v1_group_for_processes_alone(tmp_path: Path) -> None:
+    root = v1(tmp_path)
+
+    procs = cgroups.make_pids_v1("/continue-exec/sb_1", {"pids": {"limit": 2000}}, root=root)
+
+    assert procs == root / "pids" / "continue-exec" / "sb_1" / "cgroup.procs"
+    assert (procs.parent / "pids.max").read_text() == "2000"
+    assert not (root / "memory" / "continue-exec").exists()
+
+
 def test_remove_takes_the_group_from_every_hierarchy(tmp_path: Path) -> None:
     root = v1(tmp_path)
     for name in ("memory", "pids"):
