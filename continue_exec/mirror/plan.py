@@ -154,12 +154,13 @@ class Planner:
         else:
             candidates = gone & entries.keys()
         written = tree.files.keys() | {path for path, _ in plan.files}
+        # Only what is known to have come from here is ever deleted: a folder that the agent had to make for an editor's
+        # file or for what an include pattern names stays, as the sandbox may have put things in it.
         for path in candidates:
             if path in written or path in tree.folders or path in needed:
                 continue
             if _at_or_below(path, gone) or (_at_or_below(path, walked) and not _at_or_below(path, tree.unread)):
                 plan.deletes.append(path)
-        plan.deletes += self._emptied(plan.deletes, needed)
 
     def _never_saved(self, path: str) -> bool:
         """Whether an editor's file that is mirrored is not on disk and could be."""
@@ -169,17 +170,6 @@ class Planner:
             # ENOTDIR: a file has taken the place of the folder that it was to be in.
             return error.errno == errno.ENOENT and self.rules.decide_path(path, False) is Verdict.IN
         return False
-
-    def _emptied(self, deletes: list[str], needed: set[str]) -> list[str]:
-        """Folders that are there only because an editor's file, now gone, was put in them."""
-        checked: set[str] = set()
-        for path in deletes:
-            for folder in _parents(path):
-                if folder in checked or folder in needed or folder in self.state.entries:
-                    break
-                checked.add(folder)
-        paths = {folder: os.path.join(self.root, folder) for folder in checked}
-        return [folder for folder, path in paths.items() if os.path.islink(path) or not os.path.isdir(path)]
 
 
 def _kind(state: MirrorState, path: str) -> str:

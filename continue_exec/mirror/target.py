@@ -14,8 +14,8 @@ class Target(Protocol):
     async def push(self, root: str, items: Iterable[PushItem]) -> PushResult:
         """Write `items`, in order, below `root` (absolute). Entries that could not be written are named in the result.
 
-        Of an entry with `kind="delete"` the mirror needs: a file or link goes; a folder goes if nothing is left in it
-        and otherwise stays, as in a checkout by git (what the sandbox made there is not the host's to delete).
+        An entry with `kind="delete"` may name what is not there. All that the mirror knows of in a folder is deleted
+        before the folder; what becomes of what the sandbox made in it is the target's to decide.
 
         Raises:
             ContinueExecError: nothing is known about what was written; the mirror sends all of it again.

@@ -41,6 +41,8 @@ class World:
         self.base, self.make_watcher, self.is_git = base, make_watcher, git
         self.target = DiskTarget(base / "inside", thorough=thorough)
         self.buffers: dict[str, str] = {}
+        self.parents: set[str] = set()
+        """Of every file that an editor ever held."""
         if git:
             self.git(self.host, "init", "-q")
         self.mirror = self.fresh()
@@ -103,12 +105,12 @@ class World:
     async def check(self) -> None:
         await self.mirror.flush(self.target)
         expected, there = self.expected(), tree(self.target.folder)
-        # Folders that had to be made for an editor's file, whatever their mode.
-        for path in self.buffers:
-            if path in expected:
-                for parent in [str(parent) for parent in Path(path).parents][:-1]:
-                    there.pop(parent, None)
-                    expected.pop(parent, None)
+        # Folders that had to be made for an editor's file have any mode, and may stay when it goes.
+        for path in self.parents:
+            if path in expected and expected[path][0] == "dir" and path in there:
+                there[path] = expected[path]
+            elif path not in expected and there.get(path, ("",))[0] == "dir":
+                del there[path]
         assert there == expected
 
 
@@ -144,6 +146,7 @@ def buffer(world: World, path: str, text: str | None) -> None:
         world.buffers.pop(path, None)
     else:
         world.buffers[path] = text
+        world.parents |= {str(parent) for parent in Path(path).parents} - {"."}
 
 
 def relink(world: World, path: str, to: str) -> None:
