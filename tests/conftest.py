@@ -101,7 +101,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[engines.RealEngine]:
     home = request.config.stash[HOME]
     real = engines.start(home)
     yield real
-    engines.stop(real)
+    engines.stop()
 
 
 @pytest.fixture(scope="session")

@@ -212,6 +212,8 @@ async def test_bad_requests_are_answered_in_words(engine: RealEngine, workspace:
     ids=["bytes", "path", "json"],
 )
 async def test_garbage_on_the_socket_harms_nobody(engine: RealEngine, garbage: bytes) -> None:
+    async with engine.client() as client:
+        before = (await client.engine_status()).pid
     reader, writer = await asyncio.open_unix_connection(engine.socket)
     writer.write(garbage)
     answer = await reader.read(65536)
@@ -219,7 +221,7 @@ async def test_garbage_on_the_socket_harms_nobody(engine: RealEngine, garbage: b
     await writer.wait_closed()
     assert b" 400 " in answer or b" 404 " in answer
     async with engine.client() as client:
-        assert (await client.engine_status()).pid == engine.pid
+        assert (await client.engine_status()).pid == before
 
 
 async def test_ndjson_is_the_same_events(engine: RealEngine, workspace: Path) -> None:
@@ -240,13 +242,14 @@ async def test_ndjson_is_the_same_events(engine: RealEngine, workspace: Path) ->
 
 async def test_one_gigabyte_of_output_with_flat_memory(engine: RealEngine, workspace: Path) -> None:
     def rss() -> int:
-        for line in Path(f"/proc/{engine.pid}/status").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) << 10
         raise AssertionError
 
     async with engine.client() as client:
         await client.execute(["true"], workspace=workspace)
+        pid = (await client.engine_status()).pid
         before, total = rss(), 0
         params = {"workspace": {"path": str(workspace)}, "argv": ["head", "-c", str(1 << 30), "/dev/zero"]}
         async for kind, _, data in client.frames("run.stream", params):
@@ -275,7 +278,7 @@ async def test_client_on_demand_is_one_engine(engine: RealEngine) -> None:
         async with Client() as client:
             return (await client.engine_status()).pid
 
-    assert set(await asyncio.gather(*(pid() for _ in range(10)))) == {engine.pid}
+    assert len(set(await asyncio.gather(*(pid() for _ in range(10))))) == 1
 
 
 async def test_symbolic_links_are_listed_without_complaint(engine: RealEngine, workspace: Path) -> None:
