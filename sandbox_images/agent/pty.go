@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"syscall"
 	"unsafe"
 
@@ -18,7 +17,7 @@ func (p *pipes) terminal(size *wire.TerminalSize) error {
 	if err != nil {
 		return fmt.Errorf("/dev/ptmx: %w", err)
 	}
-	p.output[0] = os.NewFile(uintptr(master), "terminal")
+	p.output[0] = master
 	var number, unlock int32
 	if err := ioctl(master, syscall.TIOCGPTN, unsafe.Pointer(&number)); err != nil {
 		return err

@@ -15,12 +15,13 @@ var devNull = sync.OnceValues(func() (int, error) {
 	return syscall.Open("/dev/null", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 })
 
-// pipes are a command's three descriptors: its own ends, closed here after the fork, and ours.
+// pipes are a command's three descriptors: its own ends, closed here after the fork, and ours, which become files
+// only then: that costs system calls, and meanwhile the command is at work already.
 type pipes struct {
 	child  [3]int
-	close  []int // of the child's, those that are this run's own
-	input  *os.File
-	output [2]*os.File // standard output and error; of a terminal only the first
+	close  []int  // of the child's, those that are this run's own
+	input  int    // ours; 0: none
+	output [2]int // ours, of standard output and error; of a terminal only the first
 }
 
 // spawn starts the command of a run. On success r.pid and r.master are set, r.stdin is open, and the returned files
@@ -77,12 +78,16 @@ func (r *run) spawn(params *wire.Exec) (outputs [2]*os.File, err error) {
 	r.pid = pid
 	switch {
 	case params.TTY != nil:
-		r.master = ends.output[0]
+		outputs[0] = os.NewFile(uintptr(ends.output[0]), "terminal")
+		r.master = outputs[0]
 		r.stdin.open(ttySink{r.master})
+		return outputs, nil
 	case params.Stdin:
-		r.stdin.open(pipeSink{ends.input})
+		r.stdin.open(pipeSink{os.NewFile(uintptr(ends.input), "stdin")})
 	}
-	return ends.output, nil
+	outputs[0] = os.NewFile(uintptr(ends.output[0]), "stdout")
+	outputs[1] = os.NewFile(uintptr(ends.output[1]), "stderr")
+	return outputs, nil
 }
 
 // plain makes pipes for output and error, and for input if it is wanted.
@@ -93,20 +98,16 @@ func (p *pipes) plain(stdin bool) error {
 	}
 	p.child[0] = null
 	if stdin {
-		ours, theirs, err := pipe(true)
-		if err != nil {
+		if p.input, p.child[0], err = pipe(true); err != nil {
 			return err
 		}
-		p.input, p.child[0] = os.NewFile(uintptr(ours), "stdin"), theirs
-		p.close = append(p.close, theirs)
+		p.close = append(p.close, p.child[0])
 	}
-	for at, name := range []string{"stdout", "stderr"} {
-		ours, theirs, err := pipe(false)
-		if err != nil {
+	for at := range p.output {
+		if p.output[at], p.child[at+1], err = pipe(false); err != nil {
 			return err
 		}
-		p.output[at], p.child[at+1] = os.NewFile(uintptr(ours), name), theirs
-		p.close = append(p.close, theirs)
+		p.close = append(p.close, p.child[at+1])
 	}
 	return nil
 }
@@ -124,9 +125,11 @@ func pipe(weWrite bool) (ours, theirs int, err error) {
 	// One call where syscall.SetNonblock takes two: a new pipe has no other flags.
 	_, _, failed := syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(ours), syscall.F_SETFL, syscall.O_NONBLOCK)
 	if failed != 0 {
-		err = failed
+		_ = syscall.Close(ours)
+		_ = syscall.Close(theirs)
+		return 0, 0, failed
 	}
-	return ours, theirs, err
+	return ours, theirs, nil
 }
 
 // release closes the child's ends, and after a failure ours.
@@ -137,9 +140,9 @@ func (p *pipes) release(failed bool) {
 	if !failed {
 		return
 	}
-	for _, file := range []*os.File{p.input, p.output[0], p.output[1]} {
-		if file != nil {
-			_ = file.Close()
+	for _, fd := range []int{p.input, p.output[0], p.output[1]} {
+		if fd > 0 {
+			_ = syscall.Close(fd)
 		}
 	}
 }

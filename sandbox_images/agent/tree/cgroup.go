@@ -25,8 +25,18 @@ type cgroups struct {
 
 	mu   sync.Mutex
 	last int
-	full []string // groups that had members when their run was forgotten
+	free []place // empty, for runs to come: making a group costs more than entering one
+	full []place // had members when their run was forgotten
 }
+
+// place is a group's folder, with its `tasks` open for writing.
+type place struct {
+	folder string
+	in     int
+}
+
+// mostFree empty groups are kept.
+const mostFree = 16
 
 // candidates are looked at when no folder is named, by process 1 only: on a host those groups are not ours to make.
 var candidates = []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup/job"}
@@ -68,26 +78,54 @@ func (c *cgroups) sweep() {
 func (c *cgroups) Name() string { return "cgroup " + c.folder + " and " + c.marks.Name() }
 
 func (c *cgroups) Group(runID string) (Group, error) {
-	c.mu.Lock()
-	c.last++
-	folder := fmt.Sprintf("%s/%s%d-%d", c.folder, groupPrefix, os.Getpid(), c.last)
-	c.mu.Unlock()
-	if err := syscall.Mkdir(folder, 0o755); err != nil {
-		return nil, err
-	}
 	marked, err := c.marks.Group(runID)
 	if err != nil {
-		_ = syscall.Rmdir(folder)
 		return nil, err
 	}
-	return &cgroup{marked.(*markedGroup), c, folder}, nil
+	at, err := c.place()
+	if err != nil {
+		return nil, err
+	}
+	return &cgroup{marked.(*markedGroup), c, at}, nil
+}
+
+// place returns an empty group.
+func (c *cgroups) place() (place, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.free); n > 0 {
+		at := c.free[n-1]
+		c.free = c.free[:n-1]
+		return at, nil
+	}
+	c.last++
+	folder := fmt.Sprintf("%s/%s%d-%d", c.folder, groupPrefix, os.Getpid(), c.last)
+	if err := syscall.Mkdir(folder, 0o755); err != nil {
+		return place{}, err
+	}
+	in, err := syscall.Open(folder+"/tasks", syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		_ = syscall.Rmdir(folder)
+		return place{}, err
+	}
+	return place{folder, in}, nil
+}
+
+// members reads the numbers of the processes in the group.
+func (p place) members() (all []int) {
+	for _, line := range strings.Fields(string(slurp(p.folder+"/cgroup.procs", 1<<20))) {
+		if pid, err := strconv.Atoi(line); err == nil && pid != os.Getpid() { // the agent's own thread, just now forking
+			all = append(all, pid)
+		}
+	}
+	return all
 }
 
 // cgroup is one run's group.
 type cgroup struct {
 	*markedGroup
-	of     *cgroups
-	folder string
+	of *cgroups
+	place
 }
 
 func (g *cgroup) Enter() (func(), error) {
@@ -95,13 +133,7 @@ func (g *cgroup) Enter() (func(), error) {
 		return nil, err
 	}
 	self := []byte(strconv.Itoa(syscall.Gettid()))
-	tasks, err := syscall.Open(g.folder+"/tasks", syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	_, err = syscall.Write(tasks, self)
-	_ = syscall.Close(tasks)
-	if err != nil {
+	if _, err := syscall.Write(g.in, self); err != nil {
 		return nil, err
 	}
 	return func() { _, _ = syscall.Write(g.of.out, self) }, nil
@@ -122,12 +154,8 @@ func (g *cgroup) members() []int {
 	for _, pid := range all {
 		seen[pid] = true
 	}
-	for _, line := range strings.Fields(string(slurp(g.folder+"/cgroup.procs", 1<<20))) {
-		pid, err := strconv.Atoi(line)
-		if err != nil || seen[pid] || pid == os.Getpid() { // the agent's own thread, just now forking
-			continue
-		}
-		if found, ok := readStat(pid); ok && !found.gone {
+	for _, pid := range g.place.members() {
+		if found, ok := readStat(pid); ok && !found.gone && !seen[pid] {
 			all = append(all, pid)
 		}
 	}
@@ -135,12 +163,22 @@ func (g *cgroup) members() []int {
 	return all
 }
 
-// Close removes the group. One that still has members is removed after a later run, when they are gone.
+// Close gives the group back. One that still has members waits until they are gone.
 func (g *cgroup) Close() {
 	g.markedGroup.Close()
 	g.of.mu.Lock()
 	defer g.of.mu.Unlock()
-	g.of.full = slices.DeleteFunc(append(g.of.full, g.folder), func(folder string) bool {
-		return syscall.Rmdir(folder) != syscall.EBUSY
-	})
+	waiting := append(g.of.full, g.place)
+	g.of.full = nil
+	for _, each := range waiting {
+		switch {
+		case len(each.members()) > 0:
+			g.of.full = append(g.of.full, each)
+		case len(g.of.free) < mostFree:
+			g.of.free = append(g.of.free, each)
+		default:
+			_ = syscall.Close(each.in)
+			_ = syscall.Rmdir(each.folder)
+		}
+	}
 }

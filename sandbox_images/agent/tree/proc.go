@@ -86,14 +86,18 @@ func slurp(path string, most int) []byte {
 		return nil
 	}
 	defer syscall.Close(fd)
-	buffer := make([]byte, most)
+	buffer := make([]byte, min(most, 4096))
 	total := 0
-	for total < most {
+	for {
 		n, err := syscall.Read(fd, buffer[total:])
 		if n <= 0 || err != nil {
-			break
+			return buffer[:total]
 		}
-		total += n
+		if total += n; total == len(buffer) {
+			if total == most {
+				return buffer
+			}
+			buffer = append(buffer, make([]byte, min(total, most-total))...)
+		}
 	}
-	return buffer[:total]
 }
