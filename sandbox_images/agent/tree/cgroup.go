@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -33,6 +34,7 @@ type cgroups struct {
 type place struct {
 	folder string
 	in     int
+	spoilt bool // not to be used again
 }
 
 // mostFree empty groups are kept.
@@ -86,7 +88,7 @@ func (c *cgroups) Group(runID string) (Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cgroup{marked.(*markedGroup), c, at}, nil
+	return &cgroup{markedGroup: marked.(*markedGroup), of: c, place: at}, nil
 }
 
 // place returns an empty group.
@@ -108,7 +110,7 @@ func (c *cgroups) place() (place, error) {
 		_ = syscall.Rmdir(folder)
 		return place{}, err
 	}
-	return place{folder, in}, nil
+	return place{folder: folder, in: in}, nil
 }
 
 // members reads the numbers of the processes in the group.
@@ -126,6 +128,10 @@ type cgroup struct {
 	*markedGroup
 	of *cgroups
 	place
+
+	use     sync.RWMutex // held for writing by Close: afterwards the place is another run's
+	closed  bool
+	limited atomic.Bool // new processes have been forbidden: the place is not used again
 }
 
 func (g *cgroup) Enter() (func(), error) {
@@ -139,11 +145,17 @@ func (g *cgroup) Enter() (func(), error) {
 	return func() { _, _ = syscall.Write(g.of.out, self) }, nil
 }
 
-// Signal reaches the group's members, and whatever else has this run's marks. Before it kills, it forbids new ones.
+// Signal reaches the group's members, and whatever else has this run's marks. Before it kills, it forbids
+// new ones, for good: nothing of a run that was killed has a reason to start more.
 func (g *cgroup) Signal(number syscall.Signal) int {
+	g.use.RLock()
+	defer g.use.RUnlock()
+	if g.closed {
+		return 0
+	}
 	if number == syscall.SIGKILL {
+		g.limited.Store(true)
 		_ = os.WriteFile(g.folder+"/pids.max", []byte("0"), 0)
-		defer func() { _ = os.WriteFile(g.folder+"/pids.max", []byte("max"), 0) }()
 	}
 	return signalAll(number, g.members)
 }
@@ -165,7 +177,14 @@ func (g *cgroup) members() []int {
 
 // Close gives the group back. One that still has members waits until they are gone.
 func (g *cgroup) Close() {
+	g.use.Lock()
+	defer g.use.Unlock()
+	if g.closed {
+		return
+	}
+	g.closed = true
 	g.markedGroup.Close()
+	g.place.spoilt = g.limited.Load()
 	g.of.mu.Lock()
 	defer g.of.mu.Unlock()
 	waiting := append(g.of.full, g.place)
@@ -174,7 +193,7 @@ func (g *cgroup) Close() {
 		switch {
 		case len(each.members()) > 0:
 			g.of.full = append(g.of.full, each)
-		case len(g.of.free) < mostFree:
+		case !each.spoilt && len(g.of.free) < mostFree:
 			g.of.free = append(g.of.free, each)
 		default:
 			_ = syscall.Close(each.in)
