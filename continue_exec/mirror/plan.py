@@ -57,6 +57,9 @@ class Planner:
             parent, _, name = path.rpartition("/")
             if name in RULE_FILES:
                 trees.add(parent)
+        # What was a folder for a moment may be anything by now.
+        passed = {tree for tree in trees if tree and not self._is_folder(tree)}
+        trees, paths = trees - passed, paths | passed
         trees = {tree for tree in trees if not _below(tree, trees)}
         for tree in trees:
             self.rules.drop(tree)
@@ -87,9 +90,10 @@ class Planner:
             found = os.lstat(os.path.join(self.root, path))
         except OSError:
             self.left_out.drop(path)
-            if path in texts and self._never_saved(path):
+            never_saved = path in texts and self._never_saved(path)
+            if never_saved:
                 plan.files.append((path, None))
-            else:
+            if not never_saved or _kind(self.state, path) == "d":
                 gone.add(path)
             return
         folder = stat.S_ISDIR(found.st_mode)
@@ -121,7 +125,7 @@ class Planner:
             except OSError:
                 return
             if not stat.S_ISDIR(found.st_mode):
-                # It became something else between the event and now; that has its own event, or the next walk sees it.
+                # It became something else just now: the news of that is still to come.
                 return
             verdict = self.rules.decide_path(top, True)
             if verdict is Verdict.SECRET:
@@ -161,6 +165,12 @@ class Planner:
                 continue
             if _at_or_below(path, gone) or (_at_or_below(path, walked) and not _at_or_below(path, tree.unread)):
                 plan.deletes.append(path)
+
+    def _is_folder(self, path: str) -> bool:
+        try:
+            return stat.S_ISDIR(os.lstat(os.path.join(self.root, path)).st_mode)
+        except OSError:
+            return False
 
     def _never_saved(self, path: str) -> bool:
         """Whether an editor's file that is mirrored is not on disk and could be."""

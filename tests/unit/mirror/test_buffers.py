@@ -37,7 +37,8 @@ def test_outside_and_through_links(root: Path) -> None:
     (root / "out").symlink_to("/etc/hostname")
     (root.parent / "alias").symlink_to("w")
     buffers = Buffers(str(root))
-    buffers.set("one", {"link": "text", "out": "never", str(root.parent / "alias" / "x"): "x"})
+    set_ = {"link": "text", "out": "never", str(root.parent / "alias" / "x"): "x"}
+    assert buffers.set("one", set_) == {"link", "real", "out", "x"}
     assert texts(buffers) == {"real": b"text", "x": b"x"}
     for path in ("../other", "/etc/passwd", str(root)):
         with pytest.raises(OutsideWorkspace):
@@ -45,7 +46,25 @@ def test_outside_and_through_links(root: Path) -> None:
     assert "good" not in texts(buffers)
 
 
+def test_a_file_that_became_a_link_can_be_cleared(root: Path) -> None:
+    buffers = Buffers(str(root))
+    buffers.set("one", {"f": "text"})
+    (root / "real").write_text("")
+    (root / "f").symlink_to("real")
+    assert buffers.set("one", {"f": None}) == {"f", "real"}
+    assert texts(buffers) == {}
+
+
 def test_a_half_character_does_not_break_it(root: Path) -> None:
     buffers = Buffers(str(root))
     buffers.set("one", {"a": "x\ud800y é"})
     assert texts(buffers) == {"a": "x?y é".encode()}
+
+
+def test_a_text_where_another_ones_folder_would_be(root: Path) -> None:
+    buffers = Buffers(str(root))
+    buffers.set("one", {"a/b": "below"})
+    assert buffers.set("one", {"a": "above"}) == {"a", "a/b"}
+    assert texts(buffers) == {"a": b"above"}
+    assert buffers.set("one", {"a": None}) == {"a", "a/b"}
+    assert texts(buffers) == {"a/b": b"below"}

@@ -70,6 +70,14 @@ def test_a_kind_that_changed_is_replaced_in_place(planner: Planner, host: Path) 
     assert names(plan) == ([], ["d"], []) and plan.replaces(planner.state)
 
 
+def test_what_was_a_folder_for_a_moment(planner: Planner, host: Path) -> None:
+    confirm(planner, planner.full(()))
+    (host / "a").write_text("longer")
+    assert names(planner.some({"a"}, {"a"}, ())) == ([], [], ["a"])
+    (host / "a").unlink()
+    assert names(planner.some({"a"}, {"a"}, ())) == (["a"], [], [])
+
+
 def test_rule_files_concern_their_folder(planner: Planner, host: Path) -> None:
     confirm(planner, planner.full(()))
     (host / "d" / ".gitignore").write_text("e/\n")
