@@ -38,6 +38,8 @@ class World:
         self.host = base / "host"
         self.host.mkdir()
         (base / "inside").mkdir()
+        # Links lead here, and steps write through them: never to a place of the host's own.
+        (base / "outside").mkdir()
         self.base, self.make_watcher, self.is_git = base, make_watcher, git
         self.target = DiskTarget(base / "inside", thorough=thorough)
         self.buffers: dict[str, str] = {}
@@ -157,6 +159,8 @@ def buffer(world: World, path: str, text: str | None) -> None:
 
 
 def relink(world: World, path: str, to: str) -> None:
+    if to == "outside":
+        to = str(world.base / "outside")
     if not any(known == path or known.startswith(path + "/") for known in world.buffers):
         place(world, path).symlink_to(to)
 
@@ -170,7 +174,7 @@ STEPS = st.one_of(
     st.builds(
         lambda p, m: lambda w: (w.host / p).chmod(m, follow_symlinks=True), PATHS, st.sampled_from([0o755, 0o700])
     ),
-    st.builds(lambda p, q: lambda w: relink(w, p, q), PATHS, st.sampled_from(["a", "/etc", "../b", "loop"])),
+    st.builds(lambda p, q: lambda w: relink(w, p, q), PATHS, st.sampled_from(["a", "outside", "../b", "loop"])),
     st.builds(lambda f, t: lambda w: (w.host / f / ".gitignore").write_text(t), FOLDERS, RULES),
     st.builds(lambda f, t: lambda w: (w.host / f / ".continueexecignore").write_text(t), FOLDERS, RULES),
     st.builds(lambda p: lambda w: w.is_git and w.git(w.host, "add", "-f", p), PATHS),
