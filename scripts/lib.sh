@@ -145,7 +145,7 @@ preflight() {
         fail "gVisor runs on x86_64 and aarch64; this machine is $machine." "Use a machine of one of the two."
     [[ -w $ROOT && (! -e $VENV || -w $VENV) ]] ||
         fail "$ROOT cannot be written by $(id -un)." "Clone it to a folder of your own: git clone $ROOT ~/continue-exec"
-    free=$(df -Pm "$ROOT" | awk 'NR == 2 { print $4 }')
+    { read -r _ && read -r _ _ _ free _; } < <(df -Pm "$ROOT")
     [[ -e $STAMP ]] || ((free >= MIN_FREE_MB)) ||
         fail "$ROOT has $free MB free; setting up takes $MIN_FREE_MB MB." "Free some space, or clone it to a larger disk."
     if ((EUID != 0)) && ! unshare --user --map-root-user --mount true 2>/dev/null; then

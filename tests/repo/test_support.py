@@ -39,7 +39,10 @@ async def test_collecting_garbage_is_not_blocking(monkeypatch: pytest.MonkeyPatc
 def test_a_process_that_is_left_is_seen_and_ended(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "600"], cwd=tmp_path) as left:
         try:
-            (found,) = machine.left_behind([tmp_path])
+            # exec closes our pipe to the child, which ends Popen, just before it takes its new command line.
+            while not (seen := machine.left_behind([tmp_path])):
+                assert left.poll() is None
+            (found,) = seen
             assert (found.pid, "sleep 600" in found.what) == (left.pid, True)
             machine.remove([found])
             assert left.wait(timeout=10) == -9
