@@ -18,7 +18,7 @@ from pathlib import Path
 from ..agent.connection import AgentConnection
 from ..config import Settings
 from ..drivers.base import Capability, Driver, Machine, SandboxSpec
-from ..errors import ContinueExecError, InvalidRequest, NotFound
+from ..errors import ContinueExecError, InvalidRequest, NotFound, SandboxLost
 from ..mirror.filter import IgnoreRules
 from ..mirror.mirror import Mirror
 from ..mirror.state import MirrorState
@@ -264,7 +264,11 @@ class Sandboxes:
                 log.warning("%s: too many losses; what is inside may have taken the agent's place", live.sandbox.id)
             elif await self.driver.connect(live.spec) is not None:
                 live.agent = await AgentConnection.open(live.machine.doorbell, live.spec.sockets)
-                await self.runs.adopt(live, live.agent.hello)
+                try:
+                    await self.runs.adopt(live, live.agent.hello)
+                except SandboxLost as error:
+                    # Lost again already: the guard comes back here, and counts.
+                    log.warning("%s: lost while its runs were adopted: %s", live.sandbox.id, error)
                 return
         except ContinueExecError as error:
             log.warning("%s: its agent does not answer: %s", live.sandbox.id, error)

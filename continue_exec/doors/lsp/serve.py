@@ -97,6 +97,8 @@ class Life:
 
     def _handle(self, message: dict[str, Any]) -> None:
         method = message.get("method")
+        if method == "initialize" and not self._initialized:
+            self._watch(message.get("params"))
         try:
             self._protocol.handle_message(self._protocol.structure_message(message))
         except JsonRpcException as error:
@@ -114,19 +116,20 @@ class Life:
             return
         if method == "initialize" and not self._initialized and hasattr(self._protocol, "server_capabilities"):
             self._initialized = True
-            self._watch(self._sidecar.editor_pid)
 
-    def _watch(self, pid: int | None) -> None:
+    def _watch(self, params: Any) -> None:
         """End with the editor's process (LSP, `InitializeParams.processId`).
 
+        Called before `initialize` is answered: an editor that has its answer may be gone the next moment.
         A process that we cannot see is not one that ended: the editor may live on another machine or in another
         namespace. The end of our input tells us then.
         """
-        if pid is None or not hasattr(os, "pidfd_open"):
+        pid = params.get("processId") if isinstance(params, dict) else None
+        if not isinstance(pid, int) or pid <= 0 or not hasattr(os, "pidfd_open"):
             return
         try:
             fd = os.pidfd_open(pid)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             log.info("the editor's process %d cannot be watched: %s", pid, error)
             return
         loop = asyncio.get_running_loop()

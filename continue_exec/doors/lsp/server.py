@@ -40,7 +40,6 @@ class Sidecar(LanguageServer):
 
     Attributes:
         events: whether the editor takes `continueExec/event`.
-        editor_pid: the process that started us, if it said so.
     """
 
     def __init__(self, wire: Wire, client: Client | None = None, quiet_client: Client | None = None) -> None:
@@ -48,7 +47,6 @@ class Sidecar(LanguageServer):
         super().__init__("continue-exec", __version__, protocol_cls=SidecarProtocol, converter_factory=converter)
         self.wire = wire
         self.events = False
-        self.editor_pid: int | None = None
         self._progress = False
         name = f"lsp-{os.getpid()}"
         self._client = client or Client(name=name)
@@ -112,7 +110,6 @@ class Sidecar(LanguageServer):
         self.events = any(one.get("events") is True for one in ours)
         window = params.capabilities.window
         self._progress = bool(window and window.work_done_progress)
-        self.editor_pid = params.process_id
         encoding = self.workspace.position_encoding
         self.documents.encoding = cast(Encoding, str(getattr(encoding, "value", encoding) or "utf-16"))
         if not self.events:

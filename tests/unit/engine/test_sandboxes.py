@@ -133,7 +133,10 @@ async def test_an_unused_one_is_paused_and_wakes_with_the_next_request(
     assert not live.paused, "it was used just now"
     live.sandbox = live.sandbox.model_copy(update={"used_at": time.time() - 0.15})
     await world.sandboxes.rest(live)
-    assert live.paused and state() == "T"
+    assert live.paused
+    async with asyncio.timeout(10):
+        while state() != "T":  # noqa: ASYNC110 - a signal takes effect a moment later
+            await asyncio.sleep(0.01)
     (workspace / "saved-meanwhile").write_text("x")
     active = await world.start(workspace, "cat", "saved-meanwhile")
     assert await world.output(active.run.id) == b"x" and not live.paused
