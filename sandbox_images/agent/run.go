@@ -13,10 +13,6 @@ import (
 // quietTime is how long an ended command's output is still waited for when something in the background holds it open.
 const quietTime = 50 * time.Millisecond
 
-// chatterTime bounds that wait when what holds it open never falls silent, such as a server in the background. A pipe's
-// contents are read in far less.
-const chatterTime = time.Second
-
 // longestTail bounds that wait where something in the background never falls silent. Everything that stood in the
 // pipes when the command ended is read in any case.
 const longestTail = time.Second
@@ -42,7 +38,6 @@ type run struct {
 	stalled    int        // of those, how many wait for room
 	quiet      *time.Timer
 	lastRead   time.Time
-	chatter    time.Time // when to stop waiting for silence
 	tails      [2]tail   // of output and error
 	tailEnd    time.Time // when what the background writes counts no more
 	ended      bool      // the command's own process is gone
