@@ -26,9 +26,7 @@ HOSTS = tuple(
     )
 )
 # Folders of a person or of a build machine, as they slip into generated files.
-PERSONAL = re.compile(
-    r"(?<![\w.~$}])/(?:home|Users)/[a-z][\w.-]*/|/root/\.(?:pyenv|cache|npm)\b|/work/(?:main|shared)\b"
-)
+PERSONAL = re.compile(r"(?<![\w.~$}])/(?:home|Users)/[a-z][\w.-]*/|/root/\.(?:pyenv|cache|npm)\b")
 # Names that stand for anybody.
 EXAMPLES = re.compile(r"/(?:home|Users)/(?:you|me|user|someone|of|linuxbrew)/")
 
