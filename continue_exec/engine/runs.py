@@ -189,9 +189,9 @@ class Runs:
         for run_id in ids:
             self._open_log(run_id).delete()
 
-    def _open_log(self, run_id: str) -> RunLog:
+    def _open_log(self, run_id: str, *, closed: bool = True) -> RunLog:
         keep, lag = self.settings.output_keep_bytes, self.settings.output_lag_bytes
-        return RunLog.open(self.folders.run(run_id), keep, lag, closed=True)
+        return RunLog.open(self.folders.run(run_id), keep, lag, closed=closed)
 
     async def _forget(self, live: Live, active: ActiveRun) -> None:
         try:
@@ -205,9 +205,7 @@ class Runs:
             error = SandboxLost(f"The run was lost: {reason}.")
             self._end(live, active, RunState.LOST, reason, **error.to_wire())
         for run, stream in self.state.runs(sandbox_id=sandbox_id, active=True):
-            lost_log = RunLog.open(
-                self.folders.run(run.id), self.settings.output_keep_bytes, self.settings.output_lag_bytes, closed=False
-            )
+            lost_log = self._open_log(run.id, closed=False)
             error = SandboxLost(f"The run was lost: {reason}.")
             lost_log.final("failed", code=error.code, message=error.message, hint=error.hint)
             changes = {"state": RunState.LOST, "reason": reason, "ended_at": time.time(), "last_seq": lost_log.last_seq}
@@ -244,8 +242,7 @@ class Runs:
             await live.agent.forget(status.stream)
 
     def _reopened(self, run: Run, stream: int) -> ActiveRun:
-        keep, lag = self.settings.output_keep_bytes, self.settings.output_lag_bytes
-        run_log = RunLog.open(self.folders.run(run.id), keep, lag, closed=False)
+        run_log = self._open_log(run.id, closed=False)
         if run_log.last_seq and run.state is RunState.STARTING:
             run = run.model_copy(update={"state": RunState.RUNNING, "started_at": run.created_at})
         return ActiveRun(run, stream, run_log, self._on_exit)
