@@ -177,8 +177,9 @@ class Sandboxes:
             for client, texts in self.buffers.of(live.workspace).items():
                 mirror.set_buffers(client, texts)
             live.sandbox = self._set(sandbox, SandboxState.RUNNING)
-            self.live[live.workspace] = live
             await self.runs.adopt(live, agent.hello)
+            # Last: what failed on the way is in nobody's hands.
+            self.live[live.workspace] = live
             undo.pop_all()
         live.tasks.spawn(f"guard {sandbox.id}", self._guard(live))
         live.tasks.spawn(f"mirror {sandbox.id}", self._mirror(live))
