@@ -16,6 +16,15 @@ from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from ..model import Model, Run, TerminalSize
+from .changes import (
+    ChangeList,
+    ChangesApplied,
+    Content,
+    GitRefs,
+    Pick,
+    RunChanges,
+    Side,
+)
 from .events import RunEvent
 from .methods import DoctorReport, EngineStatus, LanguageList, Method, Nothing, RunList, SandboxList
 
@@ -131,6 +140,58 @@ class RunsParams(LspModel):
     limit: int = Field(default=50, ge=1, le=1000)
 
 
+class ChangesParams(LspModel):
+    """Which changes: what the sandbox has otherwise than the host."""
+
+    uri: str | None = Field(default=None, description="of a file or folder: only there; default: the first folder")
+    hunks: bool = Field(default=False, description="with the lines of text files")
+    run_id: str | None = Field(default=None, description="only what this run changed")
+
+
+class ContentParams(LspModel):
+    """One side of one file, for a diff editor."""
+
+    uri: str = Field(description="of the file in the workspace: `file:///...`, also if it exists only inside")
+    side: Side
+
+
+class ApplyParams(LspModel):
+    """Bring changes home. Text is changed by `workspace/applyEdit`, so that unsaved text and undo are respected; the
+    rest (binary files, modes, links) is written by the engine, after the edit was accepted."""
+
+    uri: str | None = Field(default=None, description="any file or folder of the workspace; default: the first folder")
+    picks: tuple[Pick, ...] = ()
+    all: bool = Field(default=False, description="every change that has no conflict and needs no yes of its own")
+    yes: tuple[str, ...] = Field(default=(), description="paths that the user said yes to by name")
+
+
+class RewindParams(LspModel):
+    """Set the workspace inside to what it was before a run. The host is not touched."""
+
+    run_id: str
+
+
+class RunIdParams(LspModel):
+    """Names a run."""
+
+    run_id: str
+
+
+class WorkspaceParams(LspModel):
+    """Names a workspace."""
+
+    uri: str | None = Field(default=None, description="any file or folder of it; default: the first folder")
+
+
+class ChangesNews(LspModel):
+    """A run of this sidecar has ended and the workspace has changes: time to ask `continueExec/changes`."""
+
+    workspace: str = Field(description="absolute path")
+    run_id: str
+    changed: int = Field(description="paths that this run changed")
+    total: int = Field(description="changes waiting for review")
+
+
 class SidecarStatus(LspModel):
     """The sidecar, and the engine if it is up. Never starts the engine."""
 
@@ -164,6 +225,13 @@ REQUESTS: dict[str, Method] = {
     "continueExec/attach": Method(AttachParams, Run, "Follow a run from an event on."),
     "continueExec/detach": Method(DetachParams, Nothing, "Stop receiving a run's events."),
     "continueExec/runs": Method(RunsParams, RunList, "Runs, newest first."),
+    "continueExec/changes": Method(ChangesParams, ChangeList, "What the sandbox has otherwise than the host."),
+    "continueExec/content": Method(ContentParams, Content, "One side's version of a file."),
+    "continueExec/apply": Method(ApplyParams, ChangesApplied, "Bring changes home, through the editor."),
+    "continueExec/discard": Method(ApplyParams, ChangesApplied, "Set paths inside to what the host has."),
+    "continueExec/rewind": Method(RewindParams, ChangesApplied, "Set the workspace inside to before a run."),
+    "continueExec/runChanges": Method(RunIdParams, RunChanges, "What a run changed in the workspace."),
+    "continueExec/fetch": Method(WorkspaceParams, GitRefs, "Bring commits made inside home as refs."),
     "continueExec/sandboxes": Method(Nothing, SandboxList, "Every sandbox of this user."),
     "continueExec/languages": Method(Nothing, LanguageList, "Languages that can be run."),
     "continueExec/doctor": Method(Nothing, DoctorReport, "Check every precondition of the host."),
@@ -171,7 +239,10 @@ REQUESTS: dict[str, Method] = {
 }
 """Requests, editor → sidecar."""
 
-NOTIFICATIONS: dict[str, type[Model]] = {"continueExec/event": EventParams}
+NOTIFICATIONS: dict[str, type[Model]] = {
+    "continueExec/event": EventParams,
+    "continueExec/changed": ChangesNews,
+}
 """Notifications, sidecar → editor, sent when the client says `experimental.continueExec.events`."""
 
 COMMANDS: dict[str, str] = {

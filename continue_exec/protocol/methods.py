@@ -17,6 +17,9 @@ from typing import Literal
 from pydantic import Field
 
 from ..model import Model, Run, Sandbox, TerminalSize, Workspace
+from . import changes as c
+from .refs import RunRef as RunRef
+from .refs import WorkspaceRef as WorkspaceRef
 
 FRAMES_TYPE = "application/vnd.continue-exec.frames"
 NDJSON_TYPE = "application/x-ndjson"
@@ -24,13 +27,6 @@ NDJSON_TYPE = "application/x-ndjson"
 
 class Nothing(Model):
     """No parameters, or no result."""
-
-
-class WorkspaceRef(Model):
-    """Names a workspace by any folder or file in it."""
-
-    path: str = Field(description="absolute; the workspace is the Git work tree that holds it, else the folder itself")
-    root: bool = Field(default=False, description="`path` is itself the workspace, whatever Git says")
 
 
 class Buffer(Model):
@@ -67,12 +63,9 @@ class RunStart(Model):
     )
     title: str = ""
     client: str = ""
-
-
-class RunRef(Model):
-    """Names a run by its id, or by a prefix of it that is unique."""
-
-    run_id: str
+    preview: bool = Field(
+        default=False, description="in a throwaway copy of the sandbox, to be kept or discarded: `preview.*`"
+    )
 
 
 class RunFollow(Model):
@@ -234,5 +227,16 @@ METHODS: dict[str, Method] = {
     "run.resize": Method(RunResize, Nothing, "Tell its terminal's size."),
     "run.get": Method(RunRef, Run, "One run."),
     "run.list": Method(RunListQuery, RunList, "Runs, newest first."),
+    "run.changes": Method(RunRef, c.RunChanges, "What a run changed in the workspace."),
+    "changes.list": Method(c.ChangesQuery, c.ChangeList, "What the sandbox has otherwise than the host."),
+    "changes.content": Method(c.ContentQuery, c.Content, "One side's version of a path."),
+    "changes.apply": Method(c.ChangesApply, c.ChangesApplied, "Bring changes home, to the host's files."),
+    "changes.propose": Method(c.ChangesApply, c.ChangesProposed, "The same as edits, for an editor to make."),
+    "changes.discard": Method(c.ChangesApply, c.ChangesApplied, "Set paths inside to what the host has."),
+    "changes.rewind": Method(c.Rewind, c.ChangesApplied, "Set the workspace inside to what it was before a run."),
+    "git.fetch": Method(WorkspaceRef, c.GitRefs, "Bring commits made inside home, as refs/continue-exec/SANDBOX/*."),
+    "preview.show": Method(RunRef, c.Preview, "What a preview run did."),
+    "preview.keep": Method(RunRef, Sandbox, "Make the copy that a preview run ran in the workspace's sandbox."),
+    "preview.discard": Method(RunRef, Nothing, "Throw the copy away."),
     "language.list": Method(Nothing, LanguageList, "Languages that snippets and files can be written in."),
 }

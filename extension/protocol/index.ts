@@ -252,6 +252,8 @@ export interface RunStart {
   readonly sync?: boolean;
   readonly title?: string;
   readonly client?: string;
+  /** in a throwaway copy of the sandbox, to be kept or discarded: `preview.*` */
+  readonly preview?: boolean;
 }
 
 /** Follow a run's events. */
@@ -300,6 +302,65 @@ export interface RunListQuery {
   /** only those that have not ended */
   readonly active?: boolean;
   readonly limit?: number;
+}
+
+/** Which changes. */
+export interface ChangesQuery {
+  readonly workspace: WorkspaceRef;
+  /** only at and below these, absolute or relative */
+  readonly paths?: readonly string[];
+  /** with the lines of text files */
+  readonly hunks?: boolean;
+  /** only paths that this run changed */
+  readonly run_id?: string | null;
+}
+
+/** Whose version of a path. */
+export const SIDES = [
+  "host",
+  "sandbox",
+  "base",
+  "merged",
+] as const;
+export type Side = (typeof SIDES)[number];
+
+/** One side of one path. */
+export interface ContentQuery {
+  readonly workspace: WorkspaceRef;
+  readonly path: string;
+  readonly side: Side;
+}
+
+/** What to take of one change. */
+export interface Pick {
+  readonly path: string;
+  /** that was looked at; another one is not touched (`conflict`) */
+  readonly version?: string | null;
+  /** ids; null: all of it */
+  readonly hunks?: readonly string[] | null;
+  /**
+   * `sandbox`: its version; `merged`: both, with markers where they conflict (a conflict needs one of the two to be
+   * said: `version` given, or `merged`)
+   */
+  readonly take?: Side;
+}
+
+/** Bring changes home, or throw them away. */
+export interface ChangesApply {
+  readonly workspace: WorkspaceRef;
+  readonly picks?: readonly Pick[];
+  /** every change that has no conflict and needs no yes of its own */
+  readonly all?: boolean;
+  /** paths that were looked at although `needs_yes` is said of them */
+  readonly yes?: readonly string[];
+  readonly dry_run?: boolean;
+}
+
+/** Set the workspace inside to what it was before a run began. The host is not touched. */
+export interface Rewind {
+  readonly workspace: WorkspaceRef;
+  readonly run_id: string;
+  readonly dry_run?: boolean;
 }
 
 /** Run a command. */
@@ -429,6 +490,53 @@ export interface RunsParams {
   readonly limit?: number;
 }
 
+/** Which changes: what the sandbox has otherwise than the host. */
+export interface ChangesParams {
+  /** of a file or folder: only there; default: the first folder */
+  readonly uri?: string | null;
+  /** with the lines of text files */
+  readonly hunks?: boolean;
+  /** only what this run changed */
+  readonly runId?: string | null;
+}
+
+/** One side of one file, for a diff editor. */
+export interface ContentParams {
+  /** of the file in the workspace: `file:///...`, also if it exists only inside */
+  readonly uri: string;
+  readonly side: Side;
+}
+
+/**
+ * Bring changes home. Text is changed by `workspace/applyEdit`, so that unsaved text and undo are respected; the
+ * rest (binary files, modes, links) is written by the engine, after the edit was accepted.
+ */
+export interface ApplyParams {
+  /** any file or folder of the workspace; default: the first folder */
+  readonly uri?: string | null;
+  readonly picks?: readonly Pick[];
+  /** every change that has no conflict and needs no yes of its own */
+  readonly all?: boolean;
+  /** paths that the user said yes to by name */
+  readonly yes?: readonly string[];
+}
+
+/** Set the workspace inside to what it was before a run. The host is not touched. */
+export interface RewindParams {
+  readonly runId: string;
+}
+
+/** Names a run. */
+export interface RunIdParams {
+  readonly runId: string;
+}
+
+/** Names a workspace. */
+export interface WorkspaceParams {
+  /** any file or folder of it; default: the first folder */
+  readonly uri?: string | null;
+}
+
 /** The engine. */
 export interface EngineStatus {
   readonly version: string;
@@ -478,6 +586,176 @@ export interface RunList {
   readonly runs: readonly Run[];
 }
 
+/** One path that changed while a run went on. */
+export interface RunChange {
+  readonly path: string;
+  readonly kind: "added" | "modified" | "deleted";
+}
+
+/** What a run changed in the workspace, up to its end. */
+export interface RunChanges {
+  readonly run_id: string;
+  readonly changes: readonly RunChange[];
+  /** other runs that went on at the same time: any of them may have made the changes */
+  readonly beside: readonly string[];
+  /** whether `changes.rewind` can go back to before it */
+  readonly restorable: boolean;
+}
+
+/** A run of lines in which the two sides differ, with no context: what can be taken or left by itself. */
+export interface Hunk {
+  /** 8 hex digits, of both sides' lines and where they stand; stable while neither changes */
+  readonly id: string;
+  /** first line on the host; of a pure insertion, the line that it comes before */
+  readonly old_start: number;
+  readonly old_lines: number;
+  /** first line in the sandbox; of a pure deletion, the line that now stands there */
+  readonly new_start: number;
+  readonly new_lines: number;
+  readonly old_text: string;
+  readonly new_text: string;
+}
+
+/** One path that is not the same inside as on the host. */
+export interface Change {
+  readonly path: string;
+  /** by the sandbox, seen from the host */
+  readonly kind: "added" | "modified" | "deleted" | "renamed";
+  /** of a rename: its path on the host */
+  readonly old_path?: string | null;
+  /** inside; of a deletion: on the host */
+  readonly type: "file" | "symlink" | "folder";
+  /** on the host, if it differs */
+  readonly old_type?: "file" | "symlink" | "folder" | null;
+  /** permission bits inside */
+  readonly mode?: number | null;
+  /** permission bits on the host */
+  readonly old_mode?: number | null;
+  /** bytes inside */
+  readonly size: number;
+  readonly binary: boolean;
+  /** lines; 0 for what is not text */
+  readonly insertions: number;
+  readonly deletions: number;
+  /** only when asked for, and only of text */
+  readonly hunks: readonly Hunk[];
+  /** why the two cannot both be kept, in words; empty: they can */
+  readonly conflict: string;
+  /** why it needs a yes of its own, in words: the host would execute it by itself */
+  readonly needs_yes: string;
+  /** why it cannot come home at all, in words */
+  readonly refused: string;
+  /** ids of the runs that changed it, oldest first */
+  readonly runs: readonly string[];
+  /** of both sides as they were read; `changes.apply` acts on just that */
+  readonly version: string;
+}
+
+/** Changes, sorted by path. */
+export interface ChangeList {
+  readonly sandbox_id: string;
+  readonly workspace: string;
+  readonly changes: readonly Change[];
+  /** what could not be compared, as `path (why)`, at most 100 */
+  readonly left_out: readonly string[];
+}
+
+/** Exactly one of `text` and `base64` is set if it exists and is a file; `target` if it is a link. */
+export interface Content {
+  readonly path: string;
+  readonly side: Side;
+  readonly exists: boolean;
+  readonly type: "file" | "symlink" | "folder";
+  readonly mode?: number | null;
+  readonly text?: string | null;
+  readonly base64?: string | null;
+  readonly target?: string | null;
+  /** as in the Change, if there is one */
+  readonly version: string;
+}
+
+/** A path that was not touched. */
+export interface Left {
+  readonly path: string;
+  /** of the error that says why */
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** What was done. Each path is done wholly or not at all. */
+export interface ChangesApplied {
+  readonly applied: readonly string[];
+  readonly left: readonly Left[];
+}
+
+/** Replace the host's lines `start` to `start + lines` (not included) by `text`. */
+export interface LineEdit {
+  readonly start: number;
+  readonly lines: number;
+  readonly text: string;
+}
+
+/** What applying one pick would do, for an editor that does it itself. */
+export interface Proposal {
+  readonly path: string;
+  readonly kind: "added" | "modified" | "deleted" | "renamed";
+  readonly old_path?: string | null;
+  /** of text that exists on the host, from the last to the first */
+  readonly edits: readonly LineEdit[];
+  /** the whole new text; null: not text, use `changes.apply` */
+  readonly text?: string | null;
+}
+
+/** What an editor would have to do, and what it may not. */
+export interface ChangesProposed {
+  readonly proposals: readonly Proposal[];
+  readonly left: readonly Left[];
+}
+
+/** A branch, tag or commit made inside, and what it is called on the host. */
+export interface GitRef {
+  /** inside: `refs/heads/main` */
+  readonly name: string;
+  /** on the host: `refs/continue-exec/SANDBOX/main` */
+  readonly host_name: string;
+  readonly commit: string;
+  /** what the host's ref was before; empty: it is new */
+  readonly old_commit: string;
+  /** of the newest commit */
+  readonly subject: string;
+  /** relative to the workspace: `` or a submodule's folder */
+  readonly repository: string;
+}
+
+/** Refs that came home. */
+export interface GitRefs {
+  readonly refs: readonly GitRef[];
+  /** what could not come, and why, in words */
+  readonly notes: readonly string[];
+}
+
+/** A host that something inside asked for. */
+export interface HostContact {
+  readonly host: string;
+  readonly port: number;
+  readonly allowed: boolean;
+  readonly requests: number;
+}
+
+/** What a preview run did in its copy of the sandbox. */
+export interface Preview {
+  readonly run_id: string;
+  /** of the copy */
+  readonly sandbox_id: string;
+  /** in the workspace */
+  readonly changes: readonly RunChange[];
+  /** outside the workspace, absolute, at most 1000 */
+  readonly elsewhere: readonly RunChange[];
+  readonly elsewhere_total: number;
+  readonly hosts: readonly HostContact[];
+}
+
 /** A language that snippets and files can be written in. */
 export interface Language {
   readonly id: string;
@@ -516,6 +794,17 @@ export interface EventParams {
   readonly runId: string;
   readonly firstSeq: number;
   readonly event: RunEvent;
+}
+
+/** A run of this sidecar has ended and the workspace has changes: time to ask `continueExec/changes`. */
+export interface ChangesNews {
+  /** absolute path */
+  readonly workspace: string;
+  readonly runId: string;
+  /** paths that this run changed */
+  readonly changed: number;
+  /** changes waiting for review */
+  readonly total: number;
 }
 
 /** What a run tells whoever follows it; `type` tells them apart. */
@@ -606,6 +895,28 @@ export interface Methods {
   "run.get": { params: RunRef; result: Run; };
   /** Runs, newest first. */
   "run.list": { params: RunListQuery; result: RunList; };
+  /** What a run changed in the workspace. */
+  "run.changes": { params: RunRef; result: RunChanges; };
+  /** What the sandbox has otherwise than the host. */
+  "changes.list": { params: ChangesQuery; result: ChangeList; };
+  /** One side's version of a path. */
+  "changes.content": { params: ContentQuery; result: Content; };
+  /** Bring changes home, to the host's files. */
+  "changes.apply": { params: ChangesApply; result: ChangesApplied; };
+  /** The same as edits, for an editor to make. */
+  "changes.propose": { params: ChangesApply; result: ChangesProposed; };
+  /** Set paths inside to what the host has. */
+  "changes.discard": { params: ChangesApply; result: ChangesApplied; };
+  /** Set the workspace inside to what it was before a run. */
+  "changes.rewind": { params: Rewind; result: ChangesApplied; };
+  /** Bring commits made inside home, as refs/continue-exec/SANDBOX/*. */
+  "git.fetch": { params: WorkspaceRef; result: GitRefs; };
+  /** What a preview run did. */
+  "preview.show": { params: RunRef; result: Preview; };
+  /** Make the copy that a preview run ran in the workspace's sandbox. */
+  "preview.keep": { params: RunRef; result: Sandbox; };
+  /** Throw the copy away. */
+  "preview.discard": { params: RunRef; result: Nothing; };
   /** Languages that snippets and files can be written in. */
   "language.list": { params: Nothing; result: LanguageList; };
 }
@@ -632,6 +943,20 @@ export interface LspRequests {
   "continueExec/detach": { params: DetachParams; result: Nothing; };
   /** Runs, newest first. */
   "continueExec/runs": { params: RunsParams; result: RunList; };
+  /** What the sandbox has otherwise than the host. */
+  "continueExec/changes": { params: ChangesParams; result: ChangeList; };
+  /** One side's version of a file. */
+  "continueExec/content": { params: ContentParams; result: Content; };
+  /** Bring changes home, through the editor. */
+  "continueExec/apply": { params: ApplyParams; result: ChangesApplied; };
+  /** Set paths inside to what the host has. */
+  "continueExec/discard": { params: ApplyParams; result: ChangesApplied; };
+  /** Set the workspace inside to before a run. */
+  "continueExec/rewind": { params: RewindParams; result: ChangesApplied; };
+  /** What a run changed in the workspace. */
+  "continueExec/runChanges": { params: RunIdParams; result: RunChanges; };
+  /** Bring commits made inside home as refs. */
+  "continueExec/fetch": { params: WorkspaceParams; result: GitRefs; };
   /** Every sandbox of this user. */
   "continueExec/sandboxes": { params: Nothing; result: SandboxList; };
   /** Languages that can be run. */
@@ -645,6 +970,7 @@ export interface LspRequests {
 /** Sidecar → editor: every notification beyond LSP. */
 export interface LspNotifications {
   "continueExec/event": EventParams;
+  "continueExec/changed": ChangesNews;
 }
 
 /** `workspace/executeCommand` names and the requests they stand for. */
