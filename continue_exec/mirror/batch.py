@@ -11,7 +11,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 
 from ..protocol.agent import PushEntry, PushItem
@@ -82,18 +82,26 @@ class Reader:
                 yield batch
                 batch = Batch()
         for path, expected in plan.files:
-            try:
-                self._file(path, expected, buffers.get(path), batch)
-            except OSError as error:
-                if error.errno in _GONE:
-                    batch.again.add(path)
-                else:
-                    self.left_out[path] = f"unreadable: {error.strerror}"
+            self.look(path, expected, buffers.get(path), batch)
             if batch.full():
                 yield batch
                 batch = Batch()
         if batch.items or batch.seen or batch.again:
             yield batch
+
+    def look(self, path: str, expected: os.stat_result | None, text: tuple[bytes, int] | None, batch: Batch) -> None:
+        """One file or link: what there is to be pushed of it is added to `batch`."""
+        try:
+            self._file(path, expected, text, batch)
+        except OSError as error:
+            self.unread(path, error.errno or errno.EIO, batch)
+
+    def unread(self, path: str, code: int, batch: Batch) -> None:
+        """A file could not be read: it is gone, or it stays out."""
+        if code in _GONE:
+            batch.again.add(path)
+        else:
+            self.left_out[path] = f"unreadable: {os.strerror(code)}"
 
     def _file(self, path: str, expected: os.stat_result | None, text: tuple[bytes, int] | None, batch: Batch) -> None:
         if expected is not None and stat.S_ISLNK(expected.st_mode):
@@ -144,12 +152,12 @@ class Reader:
             batch.add(entry, seen, data)
 
     def _large(self, path: str, full: Path, fd: int, seen: Seen, batch: Batch) -> None:
-        state = blake2b(digest_size=DIGEST)
+        state = sha256()
         size = 0
         while data := os.read(fd, LARGE):
             size += len(data)
             state.update(data)
-        seen = seen._replace(digest=state.digest())
+        seen = seen._replace(digest=state.digest()[:DIGEST])
         if not self._known(path, seen, batch):
             batch.add(PushEntry(path=path, kind="file", mode=seen.mode, mtime_ns=seen.mtime_ns, size=size), seen, full)
 

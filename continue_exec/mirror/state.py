@@ -2,7 +2,7 @@
 
 The file is a row of records, each added when the sandbox's agent has confirmed a batch; `compact` replaces them by one.
     file    MAGIC, then records
-    record  u32 LE length of payload, 16 bytes BLAKE2b of payload, payload
+    record  u32 LE length of payload, 16 bytes SHA-256 of payload (its first), payload
     payload u32 LE rows, then columns: kinds, digests, modes, sizes, mtimes, ctimes, inodes, paths (joined by NUL)
 A record cut off at the end (a crash while it was written) is dropped: what it told is pushed again. Anything else that
 does not add up makes the whole file void, and everything is pushed again.
@@ -17,13 +17,13 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 log = logging.getLogger(__name__)
 
-MAGIC = b"cexec-mirror-1\n"
+MAGIC = b"cexec-mirror-2\n"
 DIGEST = 16
 _HEAD = struct.Struct("<I16s")
 _ROWS = struct.Struct("<I")
@@ -43,12 +43,13 @@ class Seen(NamedTuple):
     """0: the file was so young that a later change might not show in its times, or its text came from an editor."""
     inode: int = 0
     digest: bytes = bytes(DIGEST)
-    """BLAKE2b of a file's bytes or a link's target."""
+    """The first bytes of SHA-256 of a file's bytes or a link's target: processors have instructions for it, and the
+    helper that copies first mirrors (seed.py) computes the same."""
 
 
-def digest(data: bytes) -> bytes:
+def digest(data: bytes | memoryview) -> bytes:
     """The hash that `Seen` keeps."""
-    return blake2b(data, digest_size=DIGEST).digest()
+    return sha256(data).digest()[:DIGEST]
 
 
 class MirrorState:
@@ -83,6 +84,17 @@ class MirrorState:
         if end < len(data):  # a torn last record must not hide the ones that will follow it
             os.truncate(self.path, end)
         return True
+
+    def forget(self) -> None:
+        """Nothing is known to be inside.
+
+        Raises:
+            OSError: the file cannot be deleted.
+        """
+        self.close()
+        self.path.unlink(missing_ok=True)
+        self.entries = {}
+        self._rows = 0
 
     def record(self, changes: Mapping[str, Seen | None]) -> None:
         """Keep what the agent confirmed; None: it is gone. Some microseconds per row."""
@@ -151,7 +163,7 @@ class MirrorState:
             payload = memoryview(data)[at + _HEAD.size : at + _HEAD.size + length]
             if len(payload) < length:
                 return at
-            if blake2b(payload, digest_size=DIGEST).digest() != check:
+            if digest(payload) != check:
                 # The last record may hold a hole where the disk never got its bytes.
                 return at if at + _HEAD.size + length == len(data) else None
             try:
