@@ -94,18 +94,26 @@ class Reader:
                 yield batch
                 batch = Batch()
         for path, expected in plan.files:
-            try:
-                self._file(path, expected, buffers.get(path), batch)
-            except OSError as error:
-                if error.errno in _GONE:
-                    batch.again.add(path)
-                else:
-                    self.left_out[path] = f"unreadable: {error.strerror}"
+            self.look(path, expected, buffers.get(path), batch)
             if batch.full():
                 yield batch
                 batch = Batch()
         if batch.items or batch.seen or batch.again:
             yield batch
+
+    def look(self, path: str, expected: os.stat_result | None, text: tuple[bytes, int] | None, batch: Batch) -> None:
+        """One file or link: what there is to be pushed of it is added to `batch`."""
+        try:
+            self._file(path, expected, text, batch)
+        except OSError as error:
+            self.unread(path, error.errno or errno.EIO, batch)
+
+    def unread(self, path: str, code: int, batch: Batch) -> None:
+        """A file could not be read: it is gone, or it stays out."""
+        if code in _GONE:
+            batch.again.add(path)
+        else:
+            self.left_out[path] = f"unreadable: {os.strerror(code)}"
 
     def _file(self, path: str, expected: os.stat_result | None, text: tuple[bytes, int] | None, batch: Batch) -> None:
         if expected is not None and stat.S_ISLNK(expected.st_mode):

@@ -21,6 +21,7 @@ from .filter import Filter, IgnoreRules
 from .folder import SafeFolder
 from .plan import Plan, Planner
 from .reconcile import Contested, Reconciler
+from .seed import Seeding
 from .state import MirrorState, Seen
 from .target import Target
 from .walk import LeftOut
@@ -86,6 +87,8 @@ class Mirror:
         self._identity = (0, 0)
         self._quiet: SyncResult | None = None
         """The answer when nothing changed."""
+        self._seeded = (0, 0, 0.0)
+        """Files, bytes and milliseconds of `seed`, until a flush has told of them."""
 
     async def start(self) -> None:
         """Begin to watch. Nothing is pushed before the first `flush` or `live`.
@@ -130,6 +133,39 @@ class Mirror:
         """An editor's unsaved text of a path, if there is one, and when it was set (ns)."""
         return self._buffers.current().get(path)
 
+    async def seed(self, program: Path, folder: Path) -> None:
+        """Write the first mirror into `folder`, which will be the workspace of a sandbox that has never run.
+
+        After `start`, and in place of the first push: the next `flush` has only to do what happened since. If `program`
+        (the agent's) cannot be run here, that does everything.
+
+        Raises:
+            NotFound: the workspace is gone.
+            DiskFull: no room on the host.
+            SandboxFailed: the copying failed.
+            OSError: the state of an earlier try cannot be deleted.
+        """
+        started = time.perf_counter()
+        async with self._lock:
+            watcher = self._watching()
+            self._check_root()
+            self._merge(watcher.drain())
+            self._state.forget()
+            # All that is known is worth nothing now; buffers that are set from here on come in between.
+            self._changes = Changes()
+            remaining = Changes(rescan=True)
+            try:
+                buffers = self._buffers.current()
+                plan = await self._plan(watcher, remaining, buffers)
+                self._check_root()
+                seeding = Seeding(Reader(self.root, self._filter, self._state, self._left_out), plan, buffers)
+                if await _in_thread(lambda: seeding.run(program, folder), seeding.stop):
+                    await _in_thread(lambda: self._state.record(seeding.batch.seen))
+                    remaining = Changes(paths=seeding.batch.again)
+                    self._seeded = (seeding.files, seeding.batch.size, (time.perf_counter() - started) * 1000)
+            finally:
+                self._merge(remaining)
+
     async def flush(self, target: Target) -> SyncResult:
         """Everything on disk and in buffers up to this call is inside when it returns.
 
@@ -140,7 +176,14 @@ class Mirror:
         """
         started = time.perf_counter()
         async with self._lock:
-            return await self._sync(target, started)
+            result = await self._sync(target, started)
+            (files, size, took), self._seeded = self._seeded, (0, 0, 0.0)
+            more = {
+                "files": result.files + files,
+                "bytes": result.bytes + size,
+                "duration_ms": result.duration_ms + took,
+            }
+            return result.model_copy(update=more) if files else result
 
     async def live(self, target: Target) -> None:
         """Push changes as they happen, until cancelled or stopped. Mirrors everything first if that has not been done.
@@ -340,23 +383,24 @@ class Mirror:
                 self._blobs.put(seen.digest, data)
 
 
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a worker thread and never leave it behind: cancelled, this waits for its end first.
+async def _in_thread(work: Callable[[], T], stop: Callable[[], None] = lambda: None) -> T:
+    """Run `work` in a worker thread and never leave it behind: cancelled, this calls `stop` and waits for its end.
 
     What `work` uses is guarded by the mirror's lock alone, so it must not go on when that is released.
     """
     future = asyncio.get_running_loop().run_in_executor(None, work)
-    await _finished(future)
+    await _finished(future, stop)
     return future.result()
 
 
-async def _finished(future: asyncio.Future[T]) -> None:
+async def _finished(future: asyncio.Future[T], stop: Callable[[], None] = lambda: None) -> None:
     cancelled = False
     while not future.done():
         try:
             await asyncio.wait([future])
         except asyncio.CancelledError:
             cancelled = True
+            stop()
     if cancelled:
         raise asyncio.CancelledError
 

@@ -108,6 +108,17 @@ class MirrorState:
         self.pushing.update(sent)
         self._append({path: seen._replace(kind=seen.kind.upper()) for path, seen in sent.items()})
 
+    def forget(self) -> None:
+        """Nothing is known to be inside.
+
+        Raises:
+            OSError: the file cannot be deleted.
+        """
+        self.close()
+        self.path.unlink(missing_ok=True)
+        self.entries, self.pushing = {}, {}
+        self._rows = 0
+
     def record(self, changes: Mapping[str, Seen | None]) -> None:
         """Keep what the agent confirmed; None: it is gone. Some microseconds per row."""
         for path, seen in changes.items():
