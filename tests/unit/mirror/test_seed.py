@@ -99,10 +99,13 @@ async def test_secrets_stay_out_by_name_and_by_content(mirror: Mirror, host: Pat
     assert tree(target.folder).keys() == {"named.json", "plain.JSON", "data.json"}
 
 
-async def test_an_editors_text_counts(mirror: Mirror, host: Path, target: DiskTarget) -> None:
+async def test_an_editors_text_is_left_to_the_flush(mirror: Mirror, host: Path, target: DiskTarget) -> None:
     (host / "f").write_text("saved")
+    (host / "g").write_text("saved")
     mirror.set_buffers("editor", {"f": "unsaved", "new/g": "never saved"})
     await mirror.seed(agent_binary(), target.folder)
+    assert list(tree(target.folder)) == ["g"]
+    await mirror.flush(target)
     assert (target.folder / "f").read_text() == "unsaved"
     assert (target.folder / "new" / "g").read_text() == "never saved"
     mirror.set_buffers("editor", {"f": None})
