@@ -31,6 +31,7 @@ from .first_files import FirstFiles
 from .folders import Folders
 from .live import Live
 from .networks import Networks
+from .opening import Opening
 from .runs import Runs
 from .workspaces import Buffers
 
@@ -145,9 +146,11 @@ class Sandboxes:
             async with AsyncExitStack() as undo:
                 mirror = await self._watch(spec)
                 undo.push_async_callback(mirror.stop)
+                opening = Opening(spec, self.networks)
+                undo.push_async_callback(opening.close)
                 first = FirstFiles(spec, mirror, self.networks)
-                machine = await self.driver.start(spec, first)
-                live = await self._open(sandbox, spec, machine, mirror, first if fresh else None)
+                machine = await self.driver.start(spec, first, opening.ring)
+                live = await self._open(sandbox, opening, machine, mirror, first if fresh else None)
                 undo.pop_all()
             return live
         except BaseException as error:
@@ -174,20 +177,19 @@ class Sandboxes:
         return mirror
 
     async def _open(
-        self, sandbox: Sandbox, spec: SandboxSpec, machine: Machine, mirror: Mirror, first: FirstFiles | None
+        self, sandbox: Sandbox, opening: Opening, machine: Machine, mirror: Mirror, first: FirstFiles | None
     ) -> Live:
         """Connect to a sandbox that is up, and give it its way out and, if it is new, its `first` files."""
         async with AsyncExitStack() as undo:
-            live: Live | None = None
-            egress = await self.networks.open(spec.sockets / "egress.sock", lambda d: live.refused(d) if live else None)
+            egress, agent = await opening.take(machine.doorbell)
             undo.push_async_callback(egress.close)
-            agent = await AgentConnection.open(machine.doorbell, spec.sockets)
             undo.push_async_callback(agent.close)
             carried = await self.networks.carried()
             if first is not None and (items := first.remaining(carried)):
                 await agent.push("/", items)
             sandbox = sandbox.model_copy(update={"isolation": machine.isolation, "rootless": machine.rootless})
-            live = Live(sandbox, spec, machine, agent, mirror, egress, env={**machine.env, **carried.env})
+            live = Live(sandbox, opening.spec, machine, agent, mirror, egress, env={**machine.env, **carried.env})
+            opening.refused = live.refused
             for client, texts in self.buffers.of(live.workspace).items():
                 mirror.set_buffers(client, texts)
             live.sandbox = self._set(sandbox, SandboxState.RUNNING)
@@ -243,7 +245,9 @@ class Sandboxes:
         async with AsyncExitStack() as undo:
             mirror = await self._watch(spec)
             undo.push_async_callback(mirror.stop)
-            await self._open(sandbox, spec, machine, mirror, None)
+            opening = Opening(spec, self.networks)
+            undo.push_async_callback(opening.close)
+            await self._open(sandbox, opening, machine, mirror, None)
             undo.pop_all()
         log.info("adopted %s", sandbox.id)
 
