@@ -18,13 +18,16 @@ from ...errors import ContinueExecError, EngineUnavailable, InternalError, Inval
 from ...model import Model
 from ...protocol import lsp
 from ...protocol.methods import Nothing
-from . import lenses, rpc
+from . import contents, lenses, rpc
 from .buffers import Buffers
 from .documents import Documents, path_of
+from .edits import Abilities
 from .folders import Folders
 from .follow import Followers, Taker
+from .news import News
 from .progress import Slow
 from .protocol import SidecarProtocol, converter
+from .review import Review
 from .runs import Runs
 from .stdio import Wire
 from .takers import EventTaker, PlainTaker
@@ -55,6 +58,14 @@ class Sidecar(LanguageServer):
         self.folders = Folders(self._folder_uris)
         self.buffers = Buffers(self._client, self.documents)
         self.followers = Followers(self._client)
+        self.news = News(self._client, lambda name, params: self.protocol.notify(name, params))
+        self.review = Review(
+            client=self._client,
+            documents=self.documents,
+            folders=self.folders,
+            buffers=self.buffers,
+            editor=self,
+        )
         self.runs = Runs(
             client=self._client,
             documents=self.documents,
@@ -75,6 +86,13 @@ class Sidecar(LanguageServer):
             "continueExec/attach": self._attach,
             "continueExec/detach": self._detach,
             "continueExec/runs": self._runs,
+            "continueExec/changes": _alone(self.review.changes),
+            "continueExec/content": _alone(self.review.content),
+            "continueExec/apply": _alone(self.review.apply),
+            "continueExec/discard": _alone(self.review.discard),
+            "continueExec/rewind": _alone(self.review.rewind),
+            "continueExec/runChanges": _alone(self.review.run_changes),
+            "continueExec/fetch": _alone(self.review.fetch),
             "continueExec/sandboxes": self._ask("sandbox.list"),
             "continueExec/languages": self._ask("language.list"),
             "continueExec/doctor": self._ask("engine.doctor"),
@@ -97,7 +115,9 @@ class Sidecar(LanguageServer):
         for name, method in notified.items():
             self.feature(name)(_function(method))
         self.feature(types.TEXT_DOCUMENT_CODE_LENS)(_coroutine(self._code_lens))
+        self.feature(types.WORKSPACE_TEXT_DOCUMENT_CONTENT)(_coroutine(self._virtual))
         self.protocol.execute_command = self._execute
+        self.protocol.contents = types.TextDocumentContentOptions(schemes=list(contents.SIDES))
         self.protocol.offers = {"continueExec": {"version": __version__, "requests": sorted(lsp.REQUESTS)}}
 
     # Life
@@ -108,6 +128,7 @@ class Sidecar(LanguageServer):
             one["continueExec"] for one in says if isinstance(one, dict) and isinstance(one.get("continueExec"), dict)
         ]
         self.events = any(one.get("events") is True for one in ours)
+        self.review.abilities = Abilities.of(params.capabilities)
         window = params.capabilities.window
         self._progress = bool(window and window.work_done_progress)
         encoding = self.workspace.position_encoding
@@ -119,6 +140,7 @@ class Sidecar(LanguageServer):
     async def close(self) -> None:
         """End everything of this sidecar. Runs go on."""
         await self.runs.close()
+        await self.news.close()
         await self.followers.close()
         await self.buffers.close(self._quiet)
         await self._client.close()
@@ -135,8 +157,11 @@ class Sidecar(LanguageServer):
         elif workspace.root_uri:
             yield workspace.root_uri
 
-    def _taker(self, run_id: str, title: str) -> Taker:
-        return EventTaker(self.wire) if self.events else PlainTaker(self, self.wire, run_id, title)
+    def _taker(self, run_id: str, title: str, folder: str | None = None) -> Taker:
+        if not self.events:
+            return PlainTaker(self, self.wire, run_id, title)
+        taker = EventTaker(self.wire)
+        return taker if folder is None else self.news.after(taker, folder, run_id)
 
     def _slow(self, title: str, token: types.ProgressToken | None) -> Slow:
         return Slow(self, title, supported=self._progress, token=token)
@@ -215,14 +240,20 @@ class Sidecar(LanguageServer):
             engine = None
         return {"version": __version__, "following": list(self.followers.run_ids), "engine": engine}
 
+    async def _virtual(self, params: types.TextDocumentContentParams) -> types.TextDocumentContentResult:
+        try:
+            return types.TextDocumentContentResult(await contents.text(self.review, self.folders, params.uri))
+        except ContinueExecError as error:
+            raise rpc.exception(error) from None
+
     # Documents
 
     def _opened(self, params: types.DidOpenTextDocumentParams) -> None:
         document = params.text_document
-        self.documents.opened(document.uri, str(document.language_id), document.text)
+        self.documents.opened(document.uri, str(document.language_id), document.text, document.version)
 
     def _edited(self, params: types.DidChangeTextDocumentParams) -> None:
-        self.documents.edited(params.text_document.uri, list(params.content_changes))
+        self.documents.edited(params.text_document.uri, list(params.content_changes), params.text_document.version)
         self._changed(params.text_document.uri)
 
     def _saved(self, params: types.DidSaveTextDocumentParams) -> None:
@@ -267,6 +298,15 @@ class Sidecar(LanguageServer):
                 0, types.Command("Run selection in Sandbox", "continue-exec.runSelection", arguments=[argument])
             )
         return actions
+
+
+def _alone(method: Callable[[Any], Awaitable[Model | dict[str, Any]]]) -> Handler:
+    """A handler that shows no progress."""
+
+    async def handle(params: Any, _: types.ProgressToken | None) -> Model | dict[str, Any]:
+        return await method(params)
+
+    return handle
 
 
 def _function(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
