@@ -18,13 +18,14 @@ from ...errors import ContinueExecError, EngineUnavailable, InternalError, Inval
 from ...model import Model
 from ...protocol import lsp
 from ...protocol.methods import Nothing
-from . import contents, lenses, rpc
+from . import contents, lenses, rpc, words
 from .buffers import Buffers
 from .documents import Documents, path_of
 from .edits import Abilities
 from .folders import Folders
 from .follow import Followers, Taker
 from .news import News
+from .places import uri_of
 from .progress import Slow
 from .protocol import SidecarProtocol, converter
 from .review import Review
@@ -196,9 +197,11 @@ class Sidecar(LanguageServer):
             raise rpc.exception(
                 InvalidRequest(f"{command} takes one argument, an object.", hint="docs/reference/lsp.md")
             )
-        return await self._carry_out(
-            lsp.COMMANDS[command], arguments[0] if arguments else {}, params.get("workDoneToken")
-        )
+        request = lsp.COMMANDS[command]
+        answer = await self._carry_out(request, arguments[0] if arguments else {}, params.get("workDoneToken"))
+        if not self.events and (text := words.of(request, answer)) is not None:
+            self.window_show_message(types.ShowMessageParams(types.MessageType.Info, text))
+        return answer
 
     def _ask(self, method: str) -> Handler:
         async def handle(_: Model, __: types.ProgressToken | None) -> dict[str, Any]:
@@ -290,7 +293,12 @@ class Sidecar(LanguageServer):
 
     def _code_action(self, params: types.CodeActionParams) -> list[types.Command]:
         uri = params.text_document.uri
-        actions = [types.Command("Run file in Sandbox", "continue-exec.runFile", arguments=[{"uri": uri}])]
+        folder = uri_of(self.folders.of(uri))
+        actions = [
+            types.Command("Run file in Sandbox", "continue-exec.runFile", arguments=[{"uri": uri}]),
+            types.Command("List the Sandbox's changes", "continue-exec.changes", arguments=[{"uri": folder}]),
+            types.Command("Apply the Sandbox's changes", "continue-exec.apply", arguments=[{"uri": uri, "all": True}]),
+        ]
         if params.range.start != params.range.end:
             where = self.protocol._converter.unstructure(params.range)
             argument = {"uri": uri, "range": where}
