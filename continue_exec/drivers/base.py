@@ -3,6 +3,7 @@ its name in tests/contract/test_driver.py, a page in docs/reference/drivers.md."
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,8 @@ class Capability(StrEnum):
     LIMIT_CPU = "limit-cpu"
     LIMIT_PROCESSES = "limit-processes"
     PAUSE = "pause"
+    FIRST_FILES = "first-files"
+    """A sandbox that has never run can be filled on the host (`Fill`)."""
     SNAPSHOT_FILES = "snapshot-files"
     SNAPSHOT_MEMORY = "snapshot-memory"
 
@@ -70,6 +73,20 @@ class Machine:
     """A host process that lives exactly as long as the sandbox."""
 
 
+class Fill(Protocol):
+    """Writes a sandbox's first files, where they lie on the host."""
+
+    async def __call__(self, place: Callable[[Path], Path | None], /) -> None:
+        """Called by `start` once, before anything can have run in the sandbox or can look at its files.
+
+        Args:
+            place: from an absolute path inside to the folder of the host that will be it, made with what lies above it
+                (modes as inside, else 0755); None if there is none, as where the machine's own files are. What is
+                written there is the sandbox's root's, with the permissions that it has on the host.
+        """
+        ...
+
+
 class Driver(Protocol):
     """A place where sandboxes live. All methods may be called from the event loop; none blocks it."""
 
@@ -83,8 +100,11 @@ class Driver(Protocol):
         """What this driver can do on this host, as this user."""
         ...
 
-    async def start(self, spec: SandboxSpec) -> Machine:
+    async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
         """Make the sandbox if `spec.folder` is empty, then boot it. Files of an earlier boot are as they were.
+
+        With Capability.FIRST_FILES, `fill` is called if the sandbox has never been booted, again if an earlier try was
+        interrupted, and then nothing of that try is left. What it raises, this raises.
 
         A boot that fails leaves no process, no mount, and the files untouched.
 

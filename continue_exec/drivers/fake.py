@@ -13,7 +13,7 @@ import signal
 from pathlib import Path
 
 from ..errors import SandboxFailed
-from .base import Capability, Check, Machine, SandboxSpec
+from .base import Capability, Check, Fill, Machine, SandboxSpec
 from .runsc.processes import HostProcess, start_time
 
 STOP_TIMEOUT_S = 5.0
@@ -36,8 +36,9 @@ class FakeDriver:
         """As little as the engine can do with."""
         return frozenset({Capability.PAUSE})
 
-    async def start(self, spec: SandboxSpec) -> Machine:
-        """Start the agent, or find it running. It is a child of nobody in particular: it outlives the engine."""
+    async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
+        """Start the agent, or find it running. It is a child of nobody in particular: it outlives the engine. There is
+        nothing to fill, as its files are the host's own."""
         if (machine := await self.connect(spec)) is not None:
             return machine
         for folder in (spec.folder, spec.sockets, spec.workspace, spec.folder / "home"):

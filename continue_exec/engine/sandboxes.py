@@ -27,9 +27,10 @@ from ..paths import private
 from ..protocol.methods import SandboxRef
 from ..store.state import State
 from . import workspaces
+from .first_files import FirstFiles
 from .folders import Folders
 from .live import Live
-from .networks import Networks, files_of
+from .networks import Networks
 from .runs import Runs
 from .workspaces import Buffers
 
@@ -141,8 +142,14 @@ class Sandboxes:
         private(spec.folder)
         private(spec.sockets)
         try:
-            machine = await self.driver.start(spec)
-            return await self._open(sandbox, spec, machine, fresh=fresh)
+            async with AsyncExitStack() as undo:
+                mirror = await self._watch(spec)
+                undo.push_async_callback(mirror.stop)
+                first = FirstFiles(spec, mirror, self.networks)
+                machine = await self.driver.start(spec, first)
+                live = await self._open(sandbox, spec, machine, mirror, first if fresh else None)
+                undo.pop_all()
+            return live
         except BaseException as error:
             # Also when cancelled: nothing half up stays behind.
             await asyncio.shield(self._abandon(sandbox, spec, fresh, error))
@@ -157,8 +164,19 @@ class Sandboxes:
             reason = error.message if isinstance(error, ContinueExecError) else "interrupted"
             self._set(sandbox, SandboxState.FAILED, reason)
 
-    async def _open(self, sandbox: Sandbox, spec: SandboxSpec, machine: Machine, *, fresh: bool) -> Live:
-        """Connect to a sandbox that is up, and give it its way out, its files and its mirror."""
+    async def _watch(self, spec: SandboxSpec) -> Mirror:
+        """The workspace's mirror, watching and with editors' texts; nothing is written yet."""
+        rules = IgnoreRules(include=self.settings.include)
+        mirror = Mirror(spec.workspace, rules, MirrorState(self.folders.mirror_state(spec.sandbox_id)))
+        await mirror.start()
+        for client, texts in self.buffers.of(str(spec.workspace)).items():
+            mirror.set_buffers(client, texts)
+        return mirror
+
+    async def _open(
+        self, sandbox: Sandbox, spec: SandboxSpec, machine: Machine, mirror: Mirror, first: FirstFiles | None
+    ) -> Live:
+        """Connect to a sandbox that is up, and give it its way out and, if it is new, its `first` files."""
         async with AsyncExitStack() as undo:
             live: Live | None = None
             egress = await self.networks.open(spec.sockets / "egress.sock", lambda d: live.refused(d) if live else None)
@@ -166,12 +184,8 @@ class Sandboxes:
             agent = await AgentConnection.open(machine.doorbell, spec.sockets)
             undo.push_async_callback(agent.close)
             carried = await self.networks.carried()
-            if fresh:
-                await agent.push("/", files_of(carried))
-            rules = IgnoreRules(include=self.settings.include)
-            mirror = Mirror(spec.workspace, rules, MirrorState(self.folders.mirror_state(sandbox.id)))
-            await mirror.start()
-            undo.push_async_callback(mirror.stop)
+            if first is not None and (items := first.remaining(carried)):
+                await agent.push("/", items)
             sandbox = sandbox.model_copy(update={"isolation": machine.isolation, "rootless": machine.rootless})
             live = Live(sandbox, spec, machine, agent, mirror, egress, env={**machine.env, **carried.env})
             for client, texts in self.buffers.of(live.workspace).items():
@@ -226,7 +240,11 @@ class Sandboxes:
             await self._lay_down(sandbox, "the sandbox had ended when the engine came back")
             return
         private(spec.sockets)
-        await self._open(sandbox, spec, machine, fresh=False)
+        async with AsyncExitStack() as undo:
+            mirror = await self._watch(spec)
+            undo.push_async_callback(mirror.stop)
+            await self._open(sandbox, spec, machine, mirror, None)
+            undo.pop_all()
         log.info("adopted %s", sandbox.id)
 
     async def _lay_down(self, sandbox: Sandbox, reason: str) -> None:

@@ -11,14 +11,14 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 
 from ..protocol.agent import PushEntry, PushItem
 from . import secrets
 from .filter import Filter
+from .folder import digest_of
 from .plan import Plan
-from .state import DIGEST, MirrorState, Seen, digest
+from .state import MirrorState, Seen, digest
 from .walk import LeftOut
 
 LARGE = 4 << 20
@@ -32,7 +32,15 @@ _YOUNG_NS = 50_000_000
 """A file that changed less than this before it was read may change again within the resolution of its times
 (a timer tick, at most 10 ms on Linux; some network file systems are coarser and get a hash more often)."""
 
+NOTHING = "-"
+"""`PushEntry.was` where nothing is known to be."""
+
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+def was(seen: Seen | None) -> str:
+    """What stands inside if it is as it was mirrored: the agent writes over nothing else."""
+    return seen.was if seen is not None else NOTHING
 
 
 @dataclass
@@ -66,34 +74,46 @@ class Reader:
     rules: Filter
     state: MirrorState
     left_out: LeftOut
+    _deleted: frozenset[str] = frozenset()
+    """What the plan deletes before it writes."""
 
     def batches(self, plan: Plan, buffers: Mapping[str, tuple[bytes, int]]) -> Iterator[Batch]:
         """Everything of `plan`, in its order."""
         batch = Batch()
+        self._deleted = frozenset(plan.deletes)
         for path in plan.deletes:
-            batch.add(PushEntry(path=path, kind="delete"), None)
+            batch.add(PushEntry(path=path, kind="delete", was=was(self.state.entries.get(path))), None)
             if batch.full():
                 yield batch
                 batch = Batch()
         for path, found in plan.folders:
             mode = stat.S_IMODE(found.st_mode) & 0o777
-            batch.add(PushEntry(path=path, kind="dir", mode=mode, mtime_ns=found.st_mtime_ns), Seen("d", mode))
+            entry = PushEntry(path=path, kind="dir", mode=mode, mtime_ns=found.st_mtime_ns, was=self._was(path))
+            batch.add(entry, Seen("d", mode))
             if batch.full():
                 yield batch
                 batch = Batch()
         for path, expected in plan.files:
-            try:
-                self._file(path, expected, buffers.get(path), batch)
-            except OSError as error:
-                if error.errno in _GONE:
-                    batch.again.add(path)
-                else:
-                    self.left_out[path] = f"unreadable: {error.strerror}"
+            self.look(path, expected, buffers.get(path), batch)
             if batch.full():
                 yield batch
                 batch = Batch()
         if batch.items or batch.seen or batch.again:
             yield batch
+
+    def look(self, path: str, expected: os.stat_result | None, text: tuple[bytes, int] | None, batch: Batch) -> None:
+        """One file or link: what there is to be pushed of it is added to `batch`."""
+        try:
+            self._file(path, expected, text, batch)
+        except OSError as error:
+            self.unread(path, error.errno or errno.EIO, batch)
+
+    def unread(self, path: str, code: int, batch: Batch) -> None:
+        """A file could not be read: it is gone, or it stays out."""
+        if code in _GONE:
+            batch.again.add(path)
+        else:
+            self.left_out[path] = f"unreadable: {os.strerror(code)}"
 
     def _file(self, path: str, expected: os.stat_result | None, text: tuple[bytes, int] | None, batch: Batch) -> None:
         if expected is not None and stat.S_ISLNK(expected.st_mode):
@@ -101,7 +121,7 @@ class Reader:
         elif text is not None:
             mode = stat.S_IMODE(expected.st_mode) & 0o777 if expected else 0o644
             data, set_ns = text
-            self._content(path, Seen("f", mode, len(data), set_ns), data, batch)
+            self._content(path, Seen("f", mode, len(data), set_ns, inside_ns=set_ns), data, batch)
         elif expected is not None:
             full = f"{self.root}/{path}"
             # O_NONBLOCK: a named pipe that took the file's place must not hang us.
@@ -136,28 +156,31 @@ class Reader:
         if secrets.by_content(path, data) and not self.rules.named(path):
             self.left_out[path] = "secret"
             if path in self.state.entries:
-                batch.add(PushEntry(path=path, kind="delete"), None)
+                batch.add(PushEntry(path=path, kind="delete", was=self._was(path)), None)
             return
         seen = Seen(*seen[:-1], digest(data))
         if not self._known(path, seen, batch):
-            entry = PushEntry(path=path, kind="file", mode=seen.mode, mtime_ns=seen.mtime_ns, size=len(data))
-            batch.add(entry, seen, data)
+            batch.add(self._entry(path, seen, len(data)), seen, data)
+
+    def _entry(self, path: str, seen: Seen, size: int) -> PushEntry:
+        return PushEntry(path=path, kind="file", mode=seen.mode, mtime_ns=seen.mtime_ns, size=size, was=self._was(path))
+
+    def _was(self, path: str) -> str:
+        return NOTHING if path in self._deleted else was(self.state.entries.get(path))
 
     def _large(self, path: str, full: Path, fd: int, seen: Seen, batch: Batch) -> None:
-        state = blake2b(digest_size=DIGEST)
-        size = 0
-        while data := os.read(fd, LARGE):
-            size += len(data)
-            state.update(data)
-        seen = seen._replace(digest=state.digest())
-        if not self._known(path, seen, batch):
-            batch.add(PushEntry(path=path, kind="file", mode=seen.mode, mtime_ns=seen.mtime_ns, size=size), seen, full)
+        seen = seen._replace(digest=digest_of(fd))
+        after = os.fstat(fd)
+        if (after.st_size, after.st_mtime_ns) != (seen.size, seen.mtime_ns):
+            batch.again.add(path)
+        elif not self._known(path, seen, batch):
+            batch.add(self._entry(path, seen, seen.size), seen, full)
 
     def _link(self, path: str, found: os.stat_result, batch: Batch) -> None:
         target = os.readlink(os.path.join(self.root, path))
         seen = _seen("l", found)._replace(digest=digest(os.fsencode(target)))
         if not self._known(path, seen, batch):
-            entry = PushEntry(path=path, kind="symlink", mode=0o777, mtime_ns=found.st_mtime_ns, target=target)
+            entry = PushEntry(path=path, kind="symlink", mode=0o777, target=target, was=self._was(path))
             batch.add(entry, seen)
 
     def _known(self, path: str, seen: Seen, batch: Batch) -> bool:
@@ -165,6 +188,7 @@ class Reader:
         old = self.state.entries.get(path)
         if old is None or (old.kind, old.mode, old.digest) != (seen.kind, seen.mode, seen.digest):
             return False
+        seen = seen._replace(inside_ns=old.inside_ns)
         if old != seen:
             batch.seen[path] = seen
         return True
@@ -174,4 +198,5 @@ def _seen(kind: str, found: os.stat_result) -> Seen:
     young = time.time_ns() - found.st_ctime_ns < _YOUNG_NS
     ctime_ns = 0 if young else found.st_ctime_ns
     mode = stat.S_IMODE(found.st_mode) & 0o777
-    return Seen(kind, mode, found.st_size, found.st_mtime_ns, ctime_ns, found.st_ino)
+    # The agent gives the file inside the time that it has here.
+    return Seen(kind, mode, found.st_size, found.st_mtime_ns, ctime_ns, found.st_ino, found.st_mtime_ns)

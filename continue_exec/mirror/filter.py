@@ -1,7 +1,7 @@
 """Which paths are mirrored.
 
 In this order; the first that applies decides:
-    1. `.git` stays out.
+    1. `.git` stays out, and our own files that are not complete yet.
     2. What an include pattern names comes in (a folder: with all below it); secrets need a pattern that names them.
     3. What .gitignore files and, in a Git work tree, info/exclude and the user's excludes leave out stays out,
        unless it is tracked.
@@ -23,6 +23,8 @@ from .repository import Repository, find_top, read_rules
 
 GIT_RULES = ".gitignore"
 OWN_RULES = ".continueexecignore"
+TEMPORARY = ".continue-exec-"
+"""How names of files that are not complete begin, on both sides; they end in `.tmp`."""
 RULE_FILES = frozenset({GIT_RULES, OWN_RULES, ".git"})
 """A change of one of these changes what is mirrored of the folder that holds it."""
 
@@ -113,7 +115,7 @@ class Filter:
 
     def decide(self, scope: Scope, name: str, folder: bool) -> Verdict:
         """What becomes of the entry `name` of `scope`'s folder."""
-        if scope.closed or name == ".git":
+        if scope.closed or name == ".git" or (name.startswith(TEMPORARY) and name.endswith(".tmp")):
             return Verdict.OUT
         rel = scope.prefix + name
         path, raw = os.fsencode(rel), os.fsencode(name)

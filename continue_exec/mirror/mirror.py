@@ -7,7 +7,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,10 +15,14 @@ from ..errors import Conflict, DiskFull, NotFound
 from ..protocol.agent import PushResult
 from ..protocol.methods import SyncResult
 from .batch import LARGE, Batch, Reader
+from .blobs import TEXT_LIMIT, Blobs, is_text
 from .buffers import Buffers
 from .filter import Filter, IgnoreRules
+from .folder import SafeFolder
 from .plan import Plan, Planner
-from .state import MirrorState
+from .reconcile import Contested, Reconciler
+from .seed import Seeding
+from .state import MirrorState, Seen
 from .target import Target
 from .walk import LeftOut
 from .watch import Changes, Watcher, choose
@@ -39,9 +43,8 @@ _HOLD_LONGEST_S = 10.0
 _GONE_S = 1.0
 """Live: how often to look whether a workspace that vanished is back."""
 
-_MAX_FAILURES = 100
-"""PushResult lists at most so many; at that number nothing is known of the others."""
 _MAX_LEFT_OUT = 100
+_MAX_CONFLICTS = 10
 
 
 class Mirror:
@@ -54,10 +57,25 @@ class Mirror:
         state: MirrorState,
         *,
         watcher: Callable[[str], Watcher] = choose,
+        inside: SafeFolder | None = None,
+        blobs: Blobs | None = None,
     ) -> None:
-        """`workspace`: absolute, links resolved (workspace.resolve_workspace). `watcher`: makes one for a folder."""
+        """Watches nothing yet.
+
+        Args:
+            workspace: absolute, links resolved (workspace.resolve_workspace).
+            watcher: makes one for a folder.
+            inside: the sandbox's files, to look at what it changed; None: what both sides changed stays contested.
+            blobs: keeps the texts that were mirrored, to merge what both sides changed.
+        """
         self.root = str(workspace)
+        self.contested: dict[str, str] = {}
+        """What both sides changed, and neither side's version was written over: path → how, in words."""
+        self.rules = rules
+        self.state = state
         self._state = state
+        self._inside = inside
+        self._blobs = blobs
         self._make_watcher = watcher
         self._watcher: Watcher | None = None
         self._filter = Filter(self.root, rules)
@@ -69,6 +87,8 @@ class Mirror:
         self._identity = (0, 0)
         self._quiet: SyncResult | None = None
         """The answer when nothing changed."""
+        self._seeded = (0, 0, 0.0)
+        """Files, bytes and milliseconds of `seed`, until a flush has told of them."""
 
     async def start(self) -> None:
         """Begin to watch. Nothing is pushed before the first `flush` or `live`.
@@ -100,6 +120,52 @@ class Mirror:
         """Clear all texts of a client that is gone."""
         self._changes.paths |= self._buffers.drop(client)
 
+    def reconsider(self, paths: Iterable[str]) -> None:
+        """The sandbox changed these: what was contested may not be so any more."""
+        self._changes.paths |= self.contested.keys() & set(paths)
+
+    @property
+    def lock(self) -> asyncio.Lock:
+        """Held by whoever changes one of the two sides together with what is known of it."""
+        return self._lock
+
+    def host_text(self, path: str) -> tuple[bytes, int] | None:
+        """An editor's unsaved text of a path, if there is one, and when it was set (ns)."""
+        return self._buffers.current().get(path)
+
+    async def seed(self, program: Path, folder: Path) -> None:
+        """Write the first mirror into `folder`, which will be the workspace of a sandbox that has never run.
+
+        After `start`, and in place of the first push: the next `flush` has only to do what happened since. If `program`
+        (the agent's) cannot be run here, that does everything.
+
+        Raises:
+            NotFound: the workspace is gone.
+            DiskFull: no room on the host.
+            SandboxFailed: the copying failed.
+            OSError: the state of an earlier try cannot be deleted.
+        """
+        started = time.perf_counter()
+        async with self._lock:
+            watcher = self._watching()
+            self._check_root()
+            self._merge(watcher.drain())
+            self._state.forget()
+            # All that is known is worth nothing now; buffers that are set from here on come in between.
+            self._changes = Changes()
+            remaining = Changes(rescan=True)
+            try:
+                buffers = self._buffers.current()
+                plan = await self._plan(watcher, remaining, buffers)
+                self._check_root()
+                seeding = Seeding(Reader(self.root, self._filter, self._state, self._left_out), plan, buffers)
+                if await _in_thread(lambda: seeding.run(program, folder), seeding.stop):
+                    await _in_thread(lambda: self._state.record(seeding.batch.seen))
+                    remaining = Changes(paths=seeding.batch.again)
+                    self._seeded = (seeding.files, seeding.batch.size, (time.perf_counter() - started) * 1000)
+            finally:
+                self._merge(remaining)
+
     async def flush(self, target: Target) -> SyncResult:
         """Everything on disk and in buffers up to this call is inside when it returns.
 
@@ -110,7 +176,14 @@ class Mirror:
         """
         started = time.perf_counter()
         async with self._lock:
-            return await self._sync(target, started)
+            result = await self._sync(target, started)
+            (files, size, took), self._seeded = self._seeded, (0, 0, 0.0)
+            more = {
+                "files": result.files + files,
+                "bytes": result.bytes + size,
+                "duration_ms": result.duration_ms + took,
+            }
+            return result.model_copy(update=more) if files else result
 
     async def live(self, target: Target) -> None:
         """Push changes as they happen, until cancelled or stopped. Mirrors everything first if that has not been done.
@@ -236,11 +309,12 @@ class Mirror:
         while batch is not None:
             ahead = None if inline else asyncio.get_running_loop().run_in_executor(None, next, batches, None)
             try:
+                self._state.announce({item.entry.path: batch.seen[item.entry.path] for item in batch.items})
                 result = await target.push(self.root, batch.items) if batch.items else PushResult(written=0)
             finally:
                 if ahead is not None:
                     await _finished(ahead)
-            failed = self._confirm(batch, result)
+            failed = await self._confirm(batch, result, target)
             full_disk = full_disk or next((f.message for f in result.failed if f.code == DiskFull.code), "")
             for item in batch.items:
                 if item.entry.path not in failed:
@@ -259,38 +333,74 @@ class Mirror:
             deleted=deleted,
             duration_ms=(time.perf_counter() - started) * 1000,
             left_out=tuple(f"{path} ({why})" for path, why in sorted(self._left_out.items())[:_MAX_LEFT_OUT]),
-            notes=tuple(note for note in (self._watching().note, *self._filter.notes) if note),
+            notes=tuple(note for note in (self._watching().note, *self._filter.notes, *self._conflicts()) if note),
         )
 
-    def _confirm(self, batch: Batch, result: PushResult) -> set[str]:
+    async def _confirm(self, batch: Batch, result: PushResult, target: Target) -> set[str]:
         """Remember what is inside now; returns the paths that are not."""
         failed = {failure.path for failure in result.failed}
-        if len(failed) >= _MAX_FAILURES:
+        if result.unlisted:
             failed = set(batch.seen)
+        refused = {failure.path for failure in result.failed if failure.code == Conflict.code}
+        settled = await self._settle(batch, refused, target) if refused else {}
+        failed -= settled.keys()
         for failure in result.failed:
-            self._left_out[failure.path] = f"not written: {failure.message}"
-        self._changes.paths |= failed | batch.again
-        self._state.record({path: seen for path, seen in batch.seen.items() if path not in failed})
+            if failure.path in failed and failure.path not in self.contested:
+                self._left_out[failure.path] = f"not written: {failure.message}"
+        self._changes.paths |= (failed - self.contested.keys()) | batch.again
+        for path in batch.seen.keys() - failed:
+            self.contested.pop(path, None)
+        self._state.record({path: seen for path, seen in batch.seen.items() if path not in failed} | settled)
+        if self._blobs is not None:
+            self._keep(batch)
         return failed
 
+    def _conflicts(self) -> list[str]:
+        some = [f"{path}: {why}; each side keeps its own" for path, why in sorted(self.contested.items())]
+        return [
+            *some[:_MAX_CONFLICTS],
+            *([f"and {len(some) - _MAX_CONFLICTS} more"] if len(some) > _MAX_CONFLICTS else []),
+        ]
 
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a worker thread and never leave it behind: cancelled, this waits for its end first.
+    async def _settle(self, batch: Batch, refused: set[str], target: Target) -> dict[str, Seen | None]:
+        """What the agent refused to write over because the sandbox had changed it."""
+        reconciler = Reconciler(self.root, self._state, self._blobs, self._inside, _in_thread)
+        settled: dict[str, Seen | None] = {}
+        for item in [item for item in batch.items if item.entry.path in refused]:
+            path = item.entry.path
+            try:
+                settled[path] = await reconciler.settle(target, item, batch.seen[path])
+            except Contested as why:
+                self.contested[path] = str(why)
+        return settled
+
+    def _keep(self, batch: Batch) -> None:
+        """The texts that both sides have in common now."""
+        assert self._blobs is not None
+        for item in batch.items:
+            data, seen = item.data, batch.seen.get(item.entry.path)
+            if isinstance(data, bytes) and seen is not None and len(data) <= TEXT_LIMIT and is_text(data):
+                self._blobs.put(seen.digest, data)
+
+
+async def _in_thread(work: Callable[[], T], stop: Callable[[], None] = lambda: None) -> T:
+    """Run `work` in a worker thread and never leave it behind: cancelled, this calls `stop` and waits for its end.
 
     What `work` uses is guarded by the mirror's lock alone, so it must not go on when that is released.
     """
     future = asyncio.get_running_loop().run_in_executor(None, work)
-    await _finished(future)
+    await _finished(future, stop)
     return future.result()
 
 
-async def _finished(future: asyncio.Future[T]) -> None:
+async def _finished(future: asyncio.Future[T], stop: Callable[[], None] = lambda: None) -> None:
     cancelled = False
     while not future.done():
         try:
             await asyncio.wait([future])
         except asyncio.CancelledError:
             cancelled = True
+            stop()
     if cancelled:
         raise asyncio.CancelledError
 

@@ -109,7 +109,7 @@ class Planner:
         elif verdict is Verdict.IN and (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
             if old is not None and old.kind == "d":
                 gone.add(path)
-            if path in texts or not _same(old, found):
+            if path in texts or not same(old, found):
                 plan.files.append((path, found))
         else:
             if verdict is Verdict.IN:
@@ -143,7 +143,7 @@ class Planner:
             if old is None or old.kind != "d" or old.mode != stat.S_IMODE(found.st_mode) & 0o777:
                 plan.folders.append((path, found))
         for path, found in tree.files.items():
-            if path in texts or not _same(entries.get(path), found):
+            if path in texts or not same(entries.get(path), found):
                 plan.files.append((path, found))
         planned = {path for path, _ in plan.files}
         for path in texts - planned - tree.files.keys() - tree.folders.keys():
@@ -187,7 +187,7 @@ def _kind(state: MirrorState, path: str) -> str:
     return found.kind if found else ""
 
 
-def _same(old: Seen | None, found: os.stat_result) -> bool:
+def same(old: Seen | None, found: os.stat_result) -> bool:
     """Whether a file's metadata proves that it is as it was when it was mirrored."""
     return (
         old is not None

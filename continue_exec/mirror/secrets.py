@@ -84,6 +84,11 @@ def by_name(name: bytes, folder: bool) -> bool:
     return bool((_FOLDERS if folder else _FILES).match(name, name, folder))
 
 
+def depends_on_content(path: str) -> bool:
+    """Whether only a file's bytes can tell if it is secret."""
+    return path.lower().endswith(_SUFFIXES)
+
+
 def by_content(path: str, data: bytes) -> bool:
     """Whether a file's first bytes make it secret."""
     lower = path.lower()

@@ -2,8 +2,9 @@
 
 The file is a row of records, each added when the sandbox's agent has confirmed a batch; `compact` replaces them by one.
     file    MAGIC, then records
-    record  u32 LE length of payload, 16 bytes BLAKE2b of payload, payload
-    payload u32 LE rows, then columns: kinds, digests, modes, sizes, mtimes, ctimes, inodes, paths (joined by NUL)
+    record  u32 LE length of payload, 16 bytes SHA-256 of payload, payload
+    payload u32 LE rows, then columns: kinds, digests, modes, sizes, mtimes, ctimes, inodes, insides, and paths
+            joined by NUL. A capital as kind: this was about to be pushed, so it may be inside as well.
 A record cut off at the end (a crash while it was written) is dropped: what it told is pushed again. Anything else that
 does not add up makes the whole file void, and everything is pushed again.
 """
@@ -17,13 +18,13 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 log = logging.getLogger(__name__)
 
-MAGIC = b"cexec-mirror-1\n"
+MAGIC = b"cexec-mirror-2\n"
 DIGEST = 16
 _HEAD = struct.Struct("<I16s")
 _ROWS = struct.Struct("<I")
@@ -42,13 +43,28 @@ class Seen(NamedTuple):
     ctime_ns: int = 0
     """0: the file was so young that a later change might not show in its times, or its text came from an editor."""
     inode: int = 0
+    inside_ns: int = 0
+    """Time of modification inside, as programs there see it, when the file inside was this one. 0: not known, or
+    what is inside is not this one (both sides' changes were merged there)."""
     digest: bytes = bytes(DIGEST)
-    """BLAKE2b of a file's bytes or a link's target."""
+    """The first bytes of the SHA-256 of a file's bytes or a link's target."""
+
+    @property
+    def was(self) -> str:
+        """What stands inside, in the words of `PushEntry.was`, if nothing there has changed since."""
+        if self.kind == "f":
+            return f"f:{self.size}:{self.inside_ns}"
+        return "d" if self.kind == "d" else f"l:{self.digest.hex()}"
 
 
-def digest(data: bytes) -> bytes:
-    """The hash that `Seen` keeps."""
-    return blake2b(data, digest_size=DIGEST).digest()
+def digest(data: bytes | memoryview | Iterable[bytes]) -> bytes:
+    """The hash that `Seen` keeps: SHA-256, which processors compute themselves, and which the agent has as well."""
+    if isinstance(data, bytes | memoryview):
+        return sha256(data).digest()[:DIGEST]
+    state = sha256()
+    for piece in data:
+        state.update(piece)
+    return state.digest()[:DIGEST]
 
 
 class MirrorState:
@@ -57,6 +73,8 @@ class MirrorState:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.entries: dict[str, Seen] = {}
+        self.pushing: dict[str, Seen] = {}
+        """What was sent and not confirmed: perhaps it is inside, perhaps what was there before."""
         self._fd: int | None = None
         self._rows = 0
         self.failed = False
@@ -64,7 +82,7 @@ class MirrorState:
 
     def load(self) -> bool:
         """Read the file; whether there was one and it was sound. Blocks for some milliseconds."""
-        self.entries = {}
+        self.entries, self.pushing = {}, {}
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
@@ -75,7 +93,7 @@ class MirrorState:
         end = self._parse(data)
         if end is None:
             log.warning("mirror state %s is damaged; everything is pushed again", self.path)
-            self.entries = {}
+            self.entries, self.pushing = {}, {}
             self._rows = 0
             with suppress(OSError):
                 self.path.unlink()
@@ -84,13 +102,27 @@ class MirrorState:
             os.truncate(self.path, end)
         return True
 
+    def announce(self, changes: Mapping[str, Seen | None]) -> None:
+        """Keep that these are about to be pushed: after a crash what is found inside is known for what it is."""
+        sent = {path: seen for path, seen in changes.items() if seen is not None}
+        self.pushing.update(sent)
+        self._append({path: seen._replace(kind=seen.kind.upper()) for path, seen in sent.items()})
+
+    def forget(self) -> None:
+        """Nothing is known to be inside.
+
+        Raises:
+            OSError: the file cannot be deleted.
+        """
+        self.close()
+        self.path.unlink(missing_ok=True)
+        self.entries, self.pushing = {}, {}
+        self._rows = 0
+
     def record(self, changes: Mapping[str, Seen | None]) -> None:
         """Keep what the agent confirmed; None: it is gone. Some microseconds per row."""
         for path, seen in changes.items():
-            if seen is None:
-                self.entries.pop(path, None)
-            else:
-                self.entries[path] = seen
+            self._take(path, seen)
         self._append(changes)
         # Rewrite when most of the file is history.
         if self._rows > 2 * len(self.entries) + 10_000:
@@ -104,7 +136,10 @@ class MirrorState:
         temporary = self.path.with_name(self.path.name + ".new")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_bytes(MAGIC + _record(self.entries))
+            kept = MAGIC + _record(self.entries)
+            if self.pushing:
+                kept += _record({path: seen._replace(kind=seen.kind.upper()) for path, seen in self.pushing.items()})
+            temporary.write_bytes(kept)
             os.replace(temporary, self.path)
             self._rows = len(self.entries)
         except OSError as error:
@@ -115,6 +150,16 @@ class MirrorState:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def _take(self, path: str, seen: Seen | None) -> None:
+        if seen is not None and seen.kind.isupper():
+            self.pushing[path] = seen._replace(kind=seen.kind.lower())
+            return
+        self.pushing.pop(path, None)
+        if seen is None:
+            self.entries.pop(path, None)
+        else:
+            self.entries[path] = seen
 
     def _append(self, changes: Mapping[str, Seen | None]) -> None:
         if self.failed or not changes:
@@ -151,15 +196,12 @@ class MirrorState:
             payload = memoryview(data)[at + _HEAD.size : at + _HEAD.size + length]
             if len(payload) < length:
                 return at
-            if blake2b(payload, digest_size=DIGEST).digest() != check:
+            if digest(payload) != check:
                 # The last record may hold a hole where the disk never got its bytes.
                 return at if at + _HEAD.size + length == len(data) else None
             try:
                 for path, seen in _rows(payload):
-                    if seen is None:
-                        self.entries.pop(path, None)
-                    else:
-                        self.entries[path] = seen
+                    self._take(path, seen)
                     self._rows += 1
             except (ValueError, IndexError, struct.error):
                 return None
@@ -195,6 +237,7 @@ def _record(changes: Mapping[str, Seen | None]) -> bytes:
                     (row.mtime_ns for row in rows),
                     (row.ctime_ns for row in rows),
                     (row.inode & 0x7FFF_FFFF_FFFF_FFFF for row in rows),
+                    (row.inside_ns for row in rows),
                 )
             ),
             "\0".join(changes).encode("utf-8", "surrogateescape"),
@@ -222,8 +265,8 @@ def _rows(payload: memoryview) -> Iterator[tuple[str, Seen | None]]:
     kinds = str(take(count), "ascii")
     digests = bytes(take(DIGEST * count))
     modes = column("H", 2)
-    sizes, mtimes, ctimes, inodes = (column("q", 8) for _ in range(4))
+    sizes, mtimes, ctimes, inodes, insides = (column("q", 8) for _ in range(5))
     paths = str(payload[at:], "utf-8", "surrogateescape").split("\0") if count else []
     hashes = (digests[i : i + DIGEST] for i in range(0, len(digests), DIGEST))
-    for path, kind, *rest in zip(paths, kinds, modes, sizes, mtimes, ctimes, inodes, hashes, strict=True):
+    for path, kind, *rest in zip(paths, kinds, modes, sizes, mtimes, ctimes, inodes, insides, hashes, strict=True):
         yield path, None if kind == _GONE else Seen(kind, *rest)

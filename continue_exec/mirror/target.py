@@ -15,9 +15,18 @@ class Target(Protocol):
         """Write `items`, in order, below `root` (absolute). Entries that could not be written are named in the result.
 
         An entry with `kind="delete"` may name what is not there. All that the mirror knows of in a folder is deleted
-        before the folder; what becomes of what the sandbox made in it is the target's to decide.
+        before the folder; a folder in which the sandbox has something of its own stays. An entry whose `was` does not
+        say what is there fails with the code `conflict`.
 
         Raises:
             ContinueExecError: nothing is known about what was written; the mirror sends all of it again.
+        """
+        ...
+
+    async def look(self, root: str, path: str) -> str:
+        """What stands at a path below `root` inside, in the words of `PushEntry.was`.
+
+        Raises:
+            ContinueExecError: it cannot be said.
         """
         ...

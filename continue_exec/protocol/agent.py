@@ -170,6 +170,12 @@ class PushEntry(Model):
     mtime_ns: int = 0
     size: int = 0
     target: str = Field(default="", description="of a symlink")
+    was: str = Field(
+        default="",
+        description="what must be at the path now, else the entry fails with `conflict` and nothing is touched: `-` "
+        "nothing, `f:SIZE:MTIME_NS` a file, `l:HEX` a link (the first 16 bytes of its target's SHA-256), `d` a folder "
+        "(`delete` removes it only if it is empty; one that is not stays, which is no failure); empty: anything",
+    )
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,8 @@ class PushResult(Model):
     """The push is complete; entries not listed as failed are in place."""
 
     written: int
-    failed: tuple[PushFailure, ...] = Field(default=(), description="at most 100")
+    failed: tuple[PushFailure, ...] = Field(default=(), description="at most 500, and about 256 KiB of text")
+    unlisted: int = Field(default=0, description="further failures, of which nothing is said")
 
 
 class Watch(Model):

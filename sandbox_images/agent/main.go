@@ -13,6 +13,7 @@
 //	push_*                  the parts of push: records, folders, files
 //	egress                  the relay from 127.0.0.1 to the host's proxy
 //	wire/                   frames and messages
+//	seed                    no part of the agent: first files, copied on the host
 //
 // The protocol in words: docs/reference/agent-protocol.md. To add a method: the recipe in
 // continue_exec/protocol/agent.py, a file of its name here, a row in dispatch.go.
@@ -39,6 +40,9 @@ func main() {
 
 // start runs the agent until shutdown and returns its exit code.
 func start(args []string) int {
+	if len(args) > 0 && args[0] == "seed" {
+		return seed(args[1:])
+	}
 	flags := flag.NewFlagSet("agent", flag.ContinueOnError)
 	sockets := flags.String("sockets", wire.SocketDir, "folder with agent.sock and egress.sock")
 	egressPort := flags.Int("egress-port", wire.EgressPort, "relay on 127.0.0.1 at this port; 0: none")

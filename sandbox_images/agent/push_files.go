@@ -139,8 +139,14 @@ func (j *job) inFolder(do func(fd int) error) error {
 func (j *job) create(folder int, fill func(file int) error) error {
 	mode := uint32(j.entry.Mode) & 0o7777
 	name, replace := j.name, false
-	file, err := syscall.Openat(folder, name, createFlags, mode&0o777)
+	file, err := -1, error(syscall.EEXIST)
+	if j.entry.Was == wasAnything || j.entry.Was == wasNothing {
+		file, err = syscall.Openat(folder, name, createFlags, mode&0o777)
+	}
 	if err == syscall.EEXIST {
+		if err = checkWas(folder, j.name, j.entry.Was); err != nil {
+			return err
+		}
 		name, replace = temporary(), true
 		file, err = syscall.Openat(folder, name, createFlags, mode&0o777)
 	}
@@ -156,6 +162,9 @@ func (j *job) create(folder int, fill func(file int) error) error {
 	}
 	if closed := syscall.Close(file); err == nil {
 		err = closed
+	}
+	if err == nil && replace {
+		err = checkWas(folder, j.name, j.entry.Was)
 	}
 	if err == nil && replace {
 		err = takePlace(folder, name, j.name)

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"log"
 	"strings"
 	"sync"
 
@@ -16,8 +15,9 @@ const (
 	longestHeader = 64 << 10
 	// smallFile is what is kept whole for a writer, in bytes; larger files are written as they arrive.
 	smallFile = 128 << 10
-	// mostFailures are listed; the others are only counted as not written.
-	mostFailures = 100
+	// mostFailures are listed, as long as their texts fit into failureBytes; of the others only the number is told.
+	mostFailures = 500
+	failureBytes = 256 << 10
 )
 
 // pusher is one push at work. One goroutine reads records and does what is not a small file.
@@ -26,9 +26,11 @@ type pusher struct {
 	folders *folders
 	writers *writers
 
-	mu      sync.Mutex
-	written int
-	failed  []wire.PushFailure
+	mu       sync.Mutex
+	written  int
+	failed   []wire.PushFailure
+	texts    int // bytes in failed
+	unlisted int
 }
 
 func newPusher(root string, in *incoming) (*pusher, error) {
@@ -47,7 +49,7 @@ func (p *pusher) close() {
 }
 
 func (p *pusher) result() wire.PushResult {
-	return wire.PushResult{Written: p.written, Failed: p.failed}
+	return wire.PushResult{Written: p.written, Failed: p.failed, Unlisted: p.unlisted}
 }
 
 // all works through every record. An error is one of the push as a whole.
@@ -99,7 +101,12 @@ func broken(err error) error {
 // record does one entry. An error means that the stream cannot be read on; what fails in the sandbox is listed.
 func (p *pusher) record(entry *wire.PushEntry) error {
 	path := wire.Bytes(entry.Path)
-	folder, name, err := p.locate(path, entry.Kind)
+	// What must be there already has a folder; making one would undo what the sandbox did.
+	create := entry.Kind != "delete" && (entry.Was == wasAnything || entry.Was == wasNothing)
+	folder, name, err := p.locate(path, create)
+	if err == errNothingThere && entry.Kind != "delete" {
+		err = fail(wire.CodeConflict, "", "%s was deleted inside the sandbox", path)
+	}
 	if err == errNothingThere {
 		p.done(entry.Path, nil)
 		return nil
@@ -114,10 +121,10 @@ func (p *pusher) record(entry *wire.PushEntry) error {
 	return p.skip(entry.Size)
 }
 
-var errNothingThere = errors.New("nothing to delete")
+var errNothingThere = errors.New("nothing is there")
 
 // locate checks an entry's path and opens the folder that it lies in.
-func (p *pusher) locate(path, kind string) (folder *folder, name string, err error) {
+func (p *pusher) locate(path string, create bool) (folder *folder, name string, err error) {
 	parent, name := "", path
 	if cut := strings.LastIndexByte(path, '/'); cut >= 0 {
 		parent, name = path[:cut], path[cut+1:]
@@ -139,8 +146,8 @@ func (p *pusher) locate(path, kind string) (folder *folder, name string, err err
 		p.writers.wait()
 		p.folders.forget("")
 	}
-	folder, err = p.folders.open(parent, kind != "delete")
-	if err != nil && kind == "delete" && !isRefusal(err) {
+	folder, err = p.folders.open(parent, create)
+	if err != nil && !create && !isRefusal(err) {
 		return nil, "", errNothingThere // not even its folder, or what is there is a link that is not ours to follow
 	}
 	return folder, name, err
@@ -151,18 +158,31 @@ func (p *pusher) other(folder *folder, name, path string, entry *wire.PushEntry)
 	p.writers.settle(path)
 	switch entry.Kind {
 	case "dir":
+		if err := mayMakeFolder(folder.fd, name, entry.Was); err != nil {
+			return err
+		}
 		return p.makeFolder(folder, name, path, uint32(entry.Mode))
 	case "symlink":
+		if err := checkWas(folder.fd, name, entry.Was); err != nil {
+			return err
+		}
 		return p.makeLink(folder, name, path, wire.Bytes(entry.Target))
 	case "delete":
-		return p.remove(folder, name, path)
+		if entry.Was == wasAnything {
+			return p.remove(folder, name, path)
+		}
+		if entry.Was == wasFolder {
+			p.writers.wait()
+			p.folders.forget(path)
+		}
+		return removeIfWas(folder.fd, name, entry.Was)
 	}
 	return invalid("The kind %q is none of file, dir, symlink, delete.", entry.Kind)
 }
 
 // file hands a small file to a writer, and writes a large one as it arrives.
 func (p *pusher) file(folder *folder, name, path string, entry *wire.PushEntry) error {
-	if p.folders.known(path) != nil { // a folder so far
+	if p.folders.known(path) != nil && entry.Was == wasAnything { // a folder so far
 		p.writers.wait()
 		p.folders.forget(path)
 	}
@@ -205,10 +225,11 @@ func (p *pusher) done(path string, err error) {
 		p.written++
 		return
 	}
-	if len(p.failed) < mostFailures {
-		why := asFailure(err, wire.Bytes(path))
-		p.failed = append(p.failed, wire.PushFailure{Path: path, Code: why.Code, Message: why.Message})
-	} else if len(p.failed) == mostFailures {
-		log.Printf("push: more than %d entries failed", mostFailures)
+	why := asFailure(err, wire.Bytes(path))
+	p.texts += len(path) + len(why.Message)
+	if len(p.failed) == mostFailures || p.texts > failureBytes {
+		p.unlisted++
+		return
 	}
+	p.failed = append(p.failed, wire.PushFailure{Path: path, Code: why.Code, Message: why.Message})
 }

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from continue_exec.mirror.filter import IgnoreRules
 from continue_exec.mirror.inotify import InotifyWatcher
 from continue_exec.mirror.mirror import Mirror
 from continue_exec.mirror.portable import PortableWatcher
-from continue_exec.mirror.state import MirrorState
+from continue_exec.mirror.state import MirrorState, digest
 from continue_exec.mirror.watch import NoWatcher, Watcher
 from continue_exec.protocol.agent import PushEntry, PushFailure, PushItem, PushResult
 
@@ -33,24 +34,57 @@ class DiskTarget:
         """Path → error code."""
         self.raises: Exception | None = None
         self.pushed = asyncio.Event()
+        self._turn = threading.Lock()
 
     async def push(self, root: str, items: Iterable[PushItem]) -> PushResult:
         if self.raises is not None:
             raise self.raises
-        result = await asyncio.to_thread(self._all, items)
+        result = await asyncio.to_thread(self._in_turn, items)
         self.pushed.set()
         return result
+
+    def _in_turn(self, items: Iterable[PushItem]) -> PushResult:
+        with self._turn:  # a push that was cancelled may still be at work
+            return self._all(items)
 
     def _all(self, items: Iterable[PushItem]) -> PushResult:
         entries, failed = [], []
         for item in items:
             entries.append(item.entry)
-            if code := self.fail.get(item.entry.path):
+            code = self.fail.get(item.entry.path)
+            if code is None and not self._may(item.entry):
+                code = "conflict"
+            if code:
                 failed.append(PushFailure(path=item.entry.path, code=code, message=code))
             else:
                 self._write(item)
         self.pushes.append(entries)
         return PushResult(written=len(entries) - len(failed), failed=tuple(failed[:100]))
+
+    async def look(self, root: str, path: str) -> str:
+        return self._what(path)
+
+    def _what(self, rel: str) -> str:
+        """What stands at a path, in the words of `PushEntry.was`. Links on the way are not followed."""
+        path = os.path.join(self.folder, rel)
+        if os.path.realpath(os.path.dirname(path)) != os.path.dirname(path):
+            return "-"
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return "-"
+        if stat.S_ISREG(found.st_mode):
+            return f"f:{found.st_size}:{found.st_mtime_ns}"
+        if stat.S_ISLNK(found.st_mode):
+            return f"l:{digest(os.fsencode(os.readlink(path))).hex()}"
+        return "d" if stat.S_ISDIR(found.st_mode) else "other"
+
+    def _may(self, entry: PushEntry) -> bool:
+        """Whether what stands there is what the entry expects."""
+        stands = self._what(entry.path)
+        if entry.was in ("", stands) or (entry.kind == "delete" and stands == "-"):
+            return True
+        return entry.kind == "dir" and entry.was == "-" and stands == "d"
 
     def _write(self, item: PushItem) -> None:
         entry = item.entry
@@ -59,7 +93,7 @@ class DiskTarget:
         if entry.kind == "delete":
             with suppress(FileNotFoundError, NotADirectoryError):
                 if stat.S_ISDIR(os.lstat(path).st_mode):
-                    if self.thorough:
+                    if self.thorough and entry.was != "d":
                         shutil.rmtree(path)
                     with suppress(OSError):
                         os.rmdir(path)

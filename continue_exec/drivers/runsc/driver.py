@@ -26,11 +26,15 @@ from typing import Any
 
 from ... import paths
 from ...errors import HostUnready, SandboxFailed
-from ..base import Capability, Check, Machine, SandboxSpec
+from ..base import Capability, Check, Fill, Machine, SandboxSpec
 from . import bundle, cgroups, failures, layer, locate, processes, record, removal, rootfs
+from .places import Places
 
 CONTAINER_ID = "sb"
 """Short, because runsc puts it into the path of its control socket."""
+
+CONFIG = "config.json"
+"""Its name is runsc's. Written last, so a sandbox without it has never run."""
 
 SUN_PATH = 107
 """Longest path of a Unix socket (unix(7))."""
@@ -49,7 +53,9 @@ class _Prepared:
     """A launch that is ready to go."""
 
     plan: dict[str, Any]
-    env: dict[str, str]
+    config: str
+    """Text of config.json; that the file is there tells that the sandbox may have run."""
+    places: Places
     record: record.Record
 
 
@@ -84,20 +90,26 @@ class RunscDriver:
     def capabilities(self) -> frozenset[Capability]:
         """Limits that can be enforced here. On processes always: gVisor itself does."""
         controllers = self._limits_of_host().controllers
-        found = {Capability.LIMIT_PROCESSES, Capability.PAUSE}
+        found = {Capability.LIMIT_PROCESSES, Capability.PAUSE, Capability.FIRST_FILES}
         if "memory" in controllers:
             found.add(Capability.LIMIT_MEMORY)
         if "cpu" in controllers:
             found.add(Capability.LIMIT_CPU)
         return frozenset(found)
 
-    async def start(self, spec: SandboxSpec) -> Machine:
+    async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
         """Boot it. See `Driver.start`."""
         async with self._lock(spec):
             await self._end(spec)
+            fresh = not (spec.folder / CONFIG).exists()
+            if fresh:
+                for name in ("upper", "over"):
+                    await removal.empty(spec.folder / name)
             helper = await self._spawn(spec)
             try:
                 prepared = await asyncio.to_thread(self._prepare, spec)
+                if fresh and fill is not None:
+                    await fill(prepared.places.folder)
                 return await self._launch(spec, helper, prepared)
             except BaseException as error:
                 if helper.returncode is None:
@@ -252,7 +264,6 @@ class RunscDriver:
         shown = folder / "sockets"
         shown.mkdir(exist_ok=True)
         config = bundle.config(root=plan.root, sockets=shown, env=plan.env, limits=spec.limits, cgroup=made_by_runsc)
-        (folder / "config.json").write_text(json.dumps(config))
         remembered = record.Record(processes.boot_id(), str(state), group, env=plan.env)
         record.save(folder, remembered)
         argv = [
@@ -281,12 +292,13 @@ class RunscDriver:
             "argv": argv,
             "env": {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
         }
-        return _Prepared(launch, plan.env, remembered)
+        return _Prepared(launch, json.dumps(config), plan.places, remembered)
 
     async def _launch(self, spec: SandboxSpec, helper: asyncio.subprocess.Process, prepared: _Prepared) -> Machine:
         """Hand the launcher its plan and wait until runsc says that the sandbox is up."""
         log = spec.folder / "log"
         start = log.stat().st_size
+        (spec.folder / CONFIG).write_text(prepared.config)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 said, _ = await helper.communicate(marshal.dumps(prepared.plan, 2))

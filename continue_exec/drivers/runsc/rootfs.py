@@ -22,6 +22,7 @@ from typing import Any
 from ...errors import WorkspaceRefused
 from .bundle import AGENT, SOCKETS
 from .layer import LINKS, Layer
+from .places import Places
 from .toolchains import Look, find
 
 PROXY = "http://127.0.0.1:3128"
@@ -45,6 +46,7 @@ class Plan:
     folders: list[tuple[str, int, bool]]
     """Path inside, mode, and whether the boot fails without it."""
     env: dict[str, str]
+    places: Places
 
 
 def escape(path: Path | str) -> str:
@@ -203,6 +205,7 @@ def plan(
     mounts.append({"kind": "file", "source": str(agent), "target": AGENT, "read_only": True, "optional": False})
     # One entry in /tmp keeps runsc from mounting an empty file system in memory over it.
     folders = [("/tmp", 0o1777, False), ("/tmp/.continue-exec", 0o700, False), (SOCKETS, 0o755, False)]
+    private: Path | None = None
     beneath = [source for source in (*required, *map(str, found.mounts)) if str(workspace).startswith(source + "/")]
     if beneath:
         # What lies there is the host's own copy of the workspace, secrets and all: an empty folder covers it.
@@ -212,4 +215,5 @@ def plan(
     else:
         folders.append((str(workspace), 0o755, True))
     options = overlay_options([layer.root], upper, work, user)
-    return Plan(folder / "root", options, mounts, folders, environment(layer, found.path, found.env))
+    places = Places(upper, layer.root, tuple(entry["target"] for entry in mounts), workspace, private)
+    return Plan(folder / "root", options, mounts, folders, environment(layer, found.path, found.env), places)

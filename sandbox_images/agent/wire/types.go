@@ -298,8 +298,10 @@ type PushFailure struct {
 // PushResult: the push is complete; entries not listed as failed are in place.
 type PushResult struct {
 	Written int `json:"written"`
-	// at most 100
+	// at most 500, and about 256 KiB of text
 	Failed []PushFailure `json:"failed,omitempty"`
+	// further failures, of which nothing is said
+	Unlisted int `json:"unlisted,omitempty"`
 }
 
 // Watch: watch a folder and what is below it; `changed` notifications follow on `stream` until `close`.
@@ -386,6 +388,10 @@ type PushEntry struct {
 	Size    int64  `json:"size,omitempty"`
 	// of a symlink
 	Target string `json:"target,omitempty"`
+	// what must be at the path now, else the entry fails with `conflict` and nothing is touched: `-` nothing,
+	// `f:SIZE:MTIME_NS` a file, `l:TARGET` a link, `d` a folder (`delete` then removes it only if it is empty, and one
+	// that is not stays, which is no failure); empty: anything
+	Was string `json:"was,omitempty"`
 }
 
 // UnmarshalJSON fills absent fields with the protocol's defaults.

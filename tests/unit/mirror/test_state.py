@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from continue_exec.mirror.state import MAGIC, MirrorState, Seen, digest
 
-ONE = Seen("f", 0o644, 3, 1_700_000_000_000_000_001, 5, 7, digest(b"one"))
-LINK = Seen("l", 0o777, 4, 1, 2, 3, digest(b"target"))
+ONE = Seen("f", 0o644, 3, 1_700_000_000_000_000_001, 5, 7, 6, digest(b"one"))
+LINK = Seen("l", 0o777, 4, 1, 2, 3, 4, digest(b"target"))
 
 
 def loaded(path: Path) -> dict[str, Seen]:
