@@ -143,5 +143,6 @@ def _what(change: review.Change) -> str:
     if change["type"] != "file":
         return f"{change['type']} ({change['kind']})"
     if change["kind"] == "modified":
-        return "hunk" if change.get("hunks") else "binary change" if change.get("binary") else "mode change"
+        lines = change.get("insertions") or change.get("deletions")
+        return "hunk" if change.get("hunks") else "change" if lines or change.get("binary") else "mode change"
     return {"added": "new file", "deleted": "deletion", "renamed": "rename"}[change["kind"]]

@@ -57,11 +57,11 @@ class Abilities:
             return False
         if proposal.kind == "deleted":
             return self.delete and not change.binary
+        if proposal.kind == "renamed":
+            return self.rename
         if proposal.text is None:
             return False
-        if proposal.kind == "added":
-            return self.create
-        return self.rename if proposal.kind == "renamed" else bool(proposal.edits)
+        return self.create if proposal.kind == "added" else bool(proposal.edits)
 
 
 class EditBuilder:
@@ -142,7 +142,9 @@ class EditBuilder:
 
 def _edits(proposal: Proposal, old: str, encoding: Encoding) -> list[types.TextEdit] | None:
     """LSP's edits of the text `old`; None if they would not give the proposed text."""
-    new = proposal.text or ""
+    if proposal.text is None:
+        return []  # moved as it is
+    new = proposal.text
     if not old.startswith(BOM):
         new = new.removeprefix(BOM)
     if proposal.kind == "added":

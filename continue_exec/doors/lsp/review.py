@@ -1,7 +1,8 @@
 """`continueExec/changes`, `content`, `apply`, `discard`, `rewind`, `runChanges`, `fetch`: what the sandbox changed.
 
 Text comes home through the editor, as one `workspace/applyEdit`: unsaved text is respected, and undo takes it back.
-What no edit can say (binary files, modes, links, folders) the engine writes, after the editor has accepted the edit.
+What no edit can say (binary files, links, folders) the engine writes, after the editor has accepted the edit; whether
+a text file is executable, as soon as the file is saved.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ...protocol.changes import (
     Proposal,
     Side,
 )
+from ...tasks import Tasks
 from .buffers import Buffers
 from .documents import Documents, path_of
 from .edits import Abilities, EditBuilder, ends_only
@@ -66,6 +68,9 @@ class Review:
         self._buffers = buffers
         self._editor = editor
         self._applying = asyncio.Lock()
+        self._tasks = Tasks("lsp review")
+        self._modes: dict[str, str] = {}
+        """Files whose text came home and whose mode waits for it to be saved → the folder they belong to."""
 
     async def changes(self, params: lsp.ChangesParams) -> dict[str, Any]:
         """`continueExec/changes`."""
@@ -121,24 +126,82 @@ class Review:
         """`continueExec/apply`."""
         async with self._applying:  # the next one's positions must count what this one did
             folder = await self._ready(params.uri)
+            place = await self._place(folder)
+            params = params.model_copy(update={"picks": tuple(_named(place, pick) for pick in params.picks)})
             asked = _params(folder, params.picks, params.all, params.yes)
             # Before the proposals, so that a host's text of the same version is the one they were made from.
             changes = await self._changes_of(folder, None if params.all else [pick.path for pick in params.picks])
             proposed = ChangesProposed.model_validate(await self._client.call("changes.propose", asked))
             left = list(proposed.left)
-            edit, through_editor, through_engine = await self._divide(folder, proposed.proposals, changes, params, left)
+            edit, through_editor, through_engine = await self._divide(place, proposed.proposals, changes, params, left)
             if edit is not None and (refusal := await self._make(edit)) is not None:
                 left += [_left(one.path, refusal) for one in (*through_editor, *through_engine)]
                 return ChangesApplied(applied=(), left=tuple(left))
             applied = [one.path for one in through_editor]
-            picks = _picks_for(through_engine, params.picks, changes)
-            modes = [Pick(path=path, hunks=()) for path in applied if _mode_differs(changes[path])]
-            if picks or modes:
+            if edit is not None:
                 await self._buffers.flush(folder)
-                done = await self._write(folder, picks, modes, params.yes)
-                applied = sorted({*applied, *done.applied} - {one.path for one in done.left})
+                left += await self._follow_up(place, through_editor, changes, params.picks)
+            if through_engine:
+                done = await self._write(folder, _picks_for(through_engine, params.picks, changes), params.yes)
+                applied += done.applied
                 left += done.left
-            return ChangesApplied(applied=tuple(applied), left=tuple(left))
+            return ChangesApplied(applied=tuple(sorted(applied)), left=tuple(left))
+
+    async def _follow_up(
+        self, place: Place, proposals: Iterable[Proposal], changes: dict[str, Change], picks: Iterable[Pick]
+    ) -> list[Left]:
+        """What belongs to an edit and is none: a mode; that a merge is what the sandbox has, too."""
+        merged = {pick.path for pick in picks if pick.take is Side.MERGED}
+        left = []
+        for one in proposals:
+            try:
+                if one.path in merged:
+                    await self._share(place.folder, one)
+                elif _mode_differs(changes[one.path]) and not await self._settle_mode(place.folder, one.path):
+                    self._modes[place.absolute(one.path)] = place.folder
+            except ContinueExecError as error:
+                left.append(_left(one.path, error))
+        return left
+
+    async def _share(self, folder: str, merged: Proposal) -> None:
+        """Give the sandbox the text that was merged. Raises Conflict: the editor does not have it (yet)."""
+        held = await self._host(folder, merged.path)
+        if held.text != merged.text:
+            raise Conflict(
+                f"{merged.path} was merged in the editor, but the sandbox still has its own version.",
+                hint="Save the file, then discard the sandbox's version.",
+            )
+        pick = Pick(path=merged.path, version=held.version or None)
+        await self._client.call("changes.discard", _params(folder, [pick], False, ()))
+
+    async def _settle_mode(self, folder: str, path: str) -> bool:
+        """Have the engine set a file's mode, if nothing else is left of its change; whether that is settled."""
+        change = (await self._changes_of(folder, [path])).get(path)
+        if change is None or not _mode_differs(change):
+            return True
+        if change.kind != "modified" or change.insertions or change.deletions or change.binary:
+            return False
+        pick = Pick(path=path, version=change.version)
+        yes = (path,)  # its text, which needed the yes, is home already
+        return bool((await self._write(folder, [pick], yes)).applied)
+
+    def saved(self, uri: str) -> None:
+        """A document was saved: its mode can follow its text."""
+        path = path_of(uri)
+        if path is not None and (folder := self._modes.pop(path, None)) is not None:
+            self._tasks.spawn(path, self._mode_of_saved(folder, path))
+
+    async def _mode_of_saved(self, folder: str, path: str) -> None:
+        try:
+            await self._buffers.flush(folder)
+            place = await self._place(folder)
+            await self._settle_mode(folder, place.relative(path))
+        except ContinueExecError as error:
+            log.warning("the mode of %s did not come home: %s", path, error)  # it is still listed as a change
+
+    async def close(self) -> None:
+        """End what goes on."""
+        await self._tasks.close()
 
     async def _changes_of(self, folder: str, paths: list[str] | None) -> dict[str, Change]:
         """What kind of thing each is, and its version: proposals do not say. None: of all."""
@@ -148,7 +211,7 @@ class Review:
 
     async def _divide(
         self,
-        folder: str,
+        place: Place,
         proposals: Iterable[Proposal],
         changes: dict[str, Change],
         params: lsp.ApplyParams,
@@ -157,14 +220,14 @@ class Review:
         """The editor's edit, what is in it, and what is the engine's; what fits neither goes to `left`."""
         through_editor: list[Proposal] = []
         through_engine: list[Proposal] = []
-        builder = EditBuilder(self.abilities, self._documents, await self._place(folder))
+        builder = EditBuilder(self.abilities, self._documents, place)
         for one in proposals:
             change = changes.get(one.path)
             if change is not None and not self.abilities.can(one, change):
                 through_engine.append(one)
                 continue
-            base = await self._base(folder, one)
-            if change is None or (base is not None and base.version not in ("", change.version)):
+            base = None if one.kind == "added" else await self._host(place.folder, one.old_path or one.path)
+            if change is None or (base is not None and not _same(base, change)):
                 left.append(_left(one.path, Conflict(f"{one.path} has just changed.", hint="Look at it again.")))
             elif one.edits and base is not None and ends_only(base.text or "", one.text or ""):
                 through_engine.append(one)
@@ -177,11 +240,9 @@ class Review:
                 left.append(_left(one.path, Conflict(words, hint="Save it, or look at the change again.")))
         return builder.build(), through_editor, through_engine
 
-    async def _base(self, folder: str, proposal: Proposal) -> Content | None:
-        """What the engine compared with; None of what the host does not have."""
-        if proposal.kind == "added":
-            return None
-        query = {"workspace": {"path": folder}, "path": proposal.old_path or proposal.path, "side": Side.HOST.value}
+    async def _host(self, folder: str, path: str) -> Content:
+        """The host's side of a path, unsaved text included."""
+        query = {"workspace": {"path": folder}, "path": path, "side": Side.HOST.value}
         return Content.model_validate(await self._client.call("changes.content", query))
 
     async def _make(self, edit: types.WorkspaceEdit) -> ContinueExecError | None:
@@ -200,13 +261,13 @@ class Review:
             f"The editor did not apply it{f': {reason}' if reason else '.'}", hint="Look at the changes again."
         )
 
-    async def _write(self, folder: str, picks: list[Pick], modes: list[Pick], yes: Iterable[str]) -> ChangesApplied:
+    async def _write(self, folder: str, picks: list[Pick], yes: Iterable[str]) -> ChangesApplied:
         """What the engine does. The edit stands: whatever fails here is said, not raised."""
         try:
-            answer = await self._client.call("changes.apply", _params(folder, (*picks, *modes), False, yes))
+            answer = await self._client.call("changes.apply", _params(folder, picks, False, yes))
             return ChangesApplied.model_validate(answer)
         except ContinueExecError as error:
-            return ChangesApplied(applied=(), left=tuple(_left(one.path, error) for one in (*picks, *modes)))
+            return ChangesApplied(applied=(), left=tuple(_left(one.path, error) for one in picks))
 
     # Where
 
@@ -228,6 +289,15 @@ def _params(folder: str, picks: Iterable[Pick], all: bool, yes: Iterable[str]) -
         "all": all,
         "yes": list(yes),
     }
+
+
+def _named(place: Place, pick: Pick) -> Pick:
+    return pick.model_copy(update={"path": place.relative(pick.path)}) if pick.path.startswith("/") else pick
+
+
+def _same(base: Content, change: Change) -> bool:
+    """Whether a host's text is the one that a change was made from. A rename is of two paths, and of no lines."""
+    return change.kind == "renamed" or base.version in ("", change.version)
 
 
 def _picks_for(proposals: Iterable[Proposal], picks: Iterable[Pick], changes: dict[str, Change]) -> list[Pick]:

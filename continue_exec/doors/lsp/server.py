@@ -142,6 +142,7 @@ class Sidecar(LanguageServer):
         """End everything of this sidecar. Runs go on."""
         await self.runs.close()
         await self.news.close()
+        await self.review.close()
         await self.followers.close()
         await self.buffers.close(self._quiet)
         await self._client.close()
@@ -261,6 +262,7 @@ class Sidecar(LanguageServer):
 
     def _saved(self, params: types.DidSaveTextDocumentParams) -> None:
         self.documents.saved(params.text_document.uri)
+        self.review.saved(params.text_document.uri)
         self._changed(params.text_document.uri)
 
     def _closed(self, params: types.DidCloseTextDocumentParams) -> None:

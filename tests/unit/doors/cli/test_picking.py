@@ -39,10 +39,10 @@ async def test_every_change_is_asked_about(
     for words in (
         b"! direnv executes it",
         b"(1/2) Apply this hunk [y,n,a,d,q,?]?",
-        b"Apply this binary change [y,n,q,?]?",
+        b"Apply this change [y,n,q,?]?",
     ):
         assert words in seen
-    assert b"y - take this" in seen and b"a - take this" not in seen.split(b"binary change")[1].split(b"both")[0]
+    assert b"y - take this" in seen and b"a - take this" not in seen.split(b"this change")[1].split(b"both")[0]
     assert b"<<<<<<< yours" in seen and b"in spite of the conflict [s,m,n,q,?]" in seen
     assert seen.count(b"[" + second["id"].encode() + b"]") == 1 and first["id"].encode() in seen
     found = await picks(engine)

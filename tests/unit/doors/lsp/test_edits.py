@@ -123,6 +123,13 @@ def test_files_that_come_go_and_move() -> None:
     assert edited.text_document.version is None
 
 
+def test_a_file_moves_as_it_is() -> None:
+    made = builder()
+    assert made.add(Proposal(path="new", kind="renamed", old_path="old"), "x\n")
+    (operation,) = (made.build() or types.WorkspaceEdit()).document_changes or ()
+    assert isinstance(operation, types.RenameFile)
+
+
 def test_a_new_file_that_is_open_already_is_filled_not_made() -> None:
     made = builder(documents(n=""))
     assert made.add(Proposal(path="n", kind="added", text="new\n"), None)

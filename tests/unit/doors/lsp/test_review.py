@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def reply(talk: Any, request: dict[str, Any], result: Any) -> None:
 async def test_text_goes_through_the_editor_and_the_rest_through_the_engine_after_it(talk: Any) -> None:
     changes = [
         change("a"),
-        change("b", mode=0o755, old_mode=0o644),
+        change("b"),
         change("bin", binary=True),
         change("link", type="symlink"),
     ]
@@ -80,10 +81,7 @@ async def test_text_goes_through_the_editor_and_the_rest_through_the_engine_afte
     assert answer == {"applied": ["a", "b", "bin", "link"], "left": []}
     (written,) = talk.client.asked("changes.apply")
     by_path = {pick["path"]: pick for pick in written["picks"]}
-    assert set(by_path) == {"b", "bin", "link"}
-    assert (by_path["b"]["hunks"], by_path["b"]["version"]) == ([], None), "only its mode is left"
-    assert (by_path["bin"]["hunks"], by_path["bin"]["version"]) == (None, "v-bin")
-    assert by_path["link"]["version"] == "v-link"
+    assert {path: pick["version"] for path, pick in by_path.items()} == {"bin": "v-bin", "link": "v-link"}
     assert written["yes"] == ["bin"]
     (proposed,) = talk.client.asked("changes.propose")
     assert (proposed["all"], len(proposed["picks"])) == (True, 3)
@@ -142,7 +140,7 @@ async def test_an_editor_without_edits_leaves_it_all_to_the_engine(talk: Any) ->
 
 
 async def test_what_the_engine_leaves_or_refuses_is_said(talk: Any) -> None:
-    engine(talk, [change("a", mode=0o755, old_mode=0o644)], [replace("a", "A\n")])
+    engine(talk, [change("a"), change("bin")], [replace("a", "A\n"), {"path": "bin", "kind": "modified"}])
     left = [{"path": "c", "code": "conflict", "message": "Both.", "hint": ""}]
     talk.client.answers["changes.propose"]["left"] = left
     talk.client.answers["changes.apply"] = Conflict("The file has changed.")
@@ -150,8 +148,54 @@ async def test_what_the_engine_leaves_or_refuses_is_said(talk: Any) -> None:
     talk.ask(1, "continueExec/apply", {"all": True})
     reply(talk, await asked(talk, "workspace/applyEdit"), {"applied": True})
     answer = (await answered(talk, 1))["result"]
-    assert answer["applied"] == []
-    assert [(one["path"], one["message"]) for one in answer["left"]] == [("c", "Both."), ("a", "The file has changed.")]
+    assert answer["applied"] == ["a"], "the edit stands"
+    left = [(one["path"], one["message"]) for one in answer["left"]]
+    assert left == [("c", "Both."), ("bin", "The file has changed.")]
+        ("c", "Both."),
+        ("bin", "The file has changed."),
+    ]
+
+
+async def test_an_executable_bit_follows_when_the_file_is_saved(talk: Any) -> None:
+    one = change("a", mode=0o755, old_mode=0o644, insertions=1)
+    engine(talk, [one], [replace("a", "A\n")])
+    start(talk)
+    open_document(talk, "a", "a\n")
+    talk.ask(1, "continueExec/apply", {"all": True})
+    reply(talk, await asked(talk, "workspace/applyEdit"), {"applied": True})
+    assert (await answered(talk, 1))["result"] == {"applied": ["a"], "left": []}
+    assert talk.client.asked("changes.apply") == [], "the text is not saved yet"
+    one |= {"insertions": 0, "version": "after"}
+    for _ in range(2):  # the second save is one like any other
+        talk.tell("textDocument/didSave", {"textDocument": {"uri": "file:///w/a"}})
+        async with asyncio.timeout(20):
+            while not talk.client.asked("changes.apply"):
+                talk.client.called.clear()
+                await talk.client.called.wait()
+        talk.ask(7, "continueExec/status")
+    (written,) = talk.client.asked("changes.apply")
+    assert [(pick["path"], pick["version"]) for pick in written["picks"]] == [("a", "after")]
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_what_was_merged_in_the_editor_is_what_the_sandbox_gets(talk: Any, arrived: bool) -> None:
+    host = {"text": "a\n"}
+    engine(talk, [change("a", conflict="both")], [replace("a", "merged\n")])
+    talk.client.answers["changes.content"] = lambda query: {**query, **host, "exists": True, "version": "v-a"}
+    talk.client.answers["changes.discard"] = {"applied": ["a"], "left": []}
+    start(talk)
+    open_document(talk, "a", "a\n")
+    talk.ask(1, "continueExec/apply", {"picks": [{"path": "/w/a", "take": "merged"}]})
+    request = await asked(talk, "workspace/applyEdit")
+    if arrived:
+        host["text"] = "merged\n"
+    reply(talk, request, {"applied": True})
+    answer = (await answered(talk, 1))["result"]
+    assert answer["applied"] == ["a"]
+    assert [one["path"] for one in answer["left"]] == ([] if arrived else ["a"])
+    assert len(talk.client.asked("changes.discard")) == int(arrived)
+    (proposed,) = talk.client.asked("changes.propose")
+    assert proposed["picks"][0]["path"] == "a"
 
 
 async def test_a_host_that_moved_on_between_the_questions(talk: Any) -> None:
