@@ -21,6 +21,8 @@ class Capability(StrEnum):
     PAUSE = "pause"
     FIRST_FILES = "first-files"
     """A sandbox that has never run can be filled on the host (`Fill`)."""
+    WORKSPACE_FILES = "workspace-files"
+    """The workspace's files inside can be read on the host (`workspace_files`): what review needs."""
     SNAPSHOT_FILES = "snapshot-files"
     SNAPSHOT_MEMORY = "snapshot-memory"
 
@@ -117,6 +119,13 @@ class Driver(Protocol):
 
     async def connect(self, spec: SandboxSpec) -> Machine | None:
         """The machine, if it is still up from an earlier engine; None if it is not."""
+        ...
+
+    def workspace_files(self, spec: SandboxSpec) -> tuple[Path, str]:
+        """Where the workspace's files inside lie on the host, whether it runs or not. Needs Capability.WORKSPACE_FILES.
+
+        Returns a folder of this user's own, and the path below it, of which code inside may have written every part.
+        """
         ...
 
     def pause(self, spec: SandboxSpec) -> None:

@@ -12,7 +12,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from ..errors import SandboxFailed
+from ..errors import NotSupported, SandboxFailed
 from .base import Capability, Check, Fill, Machine, SandboxSpec
 from .runsc.processes import HostProcess, start_time
 
@@ -64,6 +64,10 @@ class FakeDriver:
             return None
         process.send(signal.SIGCONT)
         return self._machine(spec, process.pid)
+
+    def workspace_files(self, spec: SandboxSpec) -> tuple[Path, str]:
+        """Not here: the workspace inside is the host's own."""
+        raise NotSupported("The fake driver has no copy of the workspace")
 
     def pause(self, spec: SandboxSpec) -> None:
         """Stop the agent; its runs go on."""

@@ -18,14 +18,16 @@ from ..config import Settings
 from ..drivers.base import Driver
 from ..errors import Conflict, InvalidRequest
 from ..model import Model, Run, Sandbox, Workspace
+from ..protocol import changes as c
 from ..protocol import methods as m
 from ..protocol.frames import Stretch
 from ..protocol.versions import ENGINE_PROTOCOL
 from ..store.ballast import Ballast
 from ..store.state import State
-from . import doctor, workspaces
+from . import changes, doctor, workspaces
 from .folders import Folders
 from .languages import LANGUAGES
+from .live import Live
 from .networks import Networks
 from .runs import Runs
 from .sandboxes import Sandboxes
@@ -84,6 +86,13 @@ class Engine:
             "run.resize": self._resize,
             "run.get": self._run,
             "run.list": self._runs,
+            "run.changes": self._run_changes,
+            "changes.list": self._changes,
+            "changes.content": self._content,
+            "changes.apply": self._apply,
+            "changes.propose": self._propose,
+            "changes.discard": self._discard,
+            "changes.rewind": self._rewind,
             "language.list": self._languages,
         }
 
@@ -219,6 +228,37 @@ class Engine:
             sandbox_id = self.sandboxes.get(m.SandboxRef(workspace=params.workspace)).id
         found = self.runs.newest(sandbox_id=sandbox_id, active=params.active, limit=params.limit)
         return m.RunList(runs=tuple(found))
+
+    async def _run_changes(self, params: m.RunRef) -> c.RunChanges:
+        run = self.runs.get(params.run_id)
+        live = self.sandboxes.up(run.sandbox_id)
+        return await changes.of_run(live, run.id)
+
+    # changes.*
+
+    async def _reviewed(self, ref: m.WorkspaceRef) -> Live:
+        self._drop_gone_buffers()
+        live = await self.sandboxes.ensure(workspaces.resolve(ref))
+        live.touch()
+        return live
+
+    async def _changes(self, params: c.ChangesQuery) -> c.ChangeList:
+        return await changes.find(await self._reviewed(params.workspace), params)
+
+    async def _content(self, params: c.ContentQuery) -> c.Content:
+        return await changes.content(await self._reviewed(params.workspace), params)
+
+    async def _apply(self, params: c.ChangesApply) -> c.ChangesApplied:
+        return await changes.apply(await self._reviewed(params.workspace), params)
+
+    async def _propose(self, params: c.ChangesApply) -> c.ChangesProposed:
+        return await changes.propose(await self._reviewed(params.workspace), params)
+
+    async def _discard(self, params: c.ChangesApply) -> c.ChangesApplied:
+        return await changes.discard(await self._reviewed(params.workspace), params)
+
+    async def _rewind(self, params: c.Rewind) -> c.ChangesApplied:
+        return await changes.rewind(await self._reviewed(params.workspace), params)
 
     async def _languages(self, _: m.Nothing) -> m.LanguageList:
         return m.LanguageList(

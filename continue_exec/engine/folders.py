@@ -32,6 +32,18 @@ class Folders:
         """What the mirror knows to be inside. Beside the driver's folder, which the driver may empty."""
         return self.home / "mirror" / f"{sandbox_id}.state"
 
+    def bases(self, sandbox_id: str) -> Path:
+        """Texts that both sides last had in common (mirror/blobs.py)."""
+        return self.home / "mirror" / f"{sandbox_id}.bases"
+
+    def history(self, sandbox_id: str) -> Path:
+        """What runs changed; `.blobs` beside it holds the contents."""
+        return self.home / "mirror" / f"{sandbox_id}.history"
+
+    def of_mirror(self, sandbox_id: str) -> list[Path]:
+        """Every file of those that exists."""
+        return sorted((self.home / "mirror").glob(f"{sandbox_id}.*"))
+
     def sockets(self, sandbox_id: str) -> Path:
         """Bound into one sandbox; the path is short because a socket's may have at most 107 bytes."""
         return self.runtime / sandbox_id

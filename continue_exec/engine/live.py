@@ -17,6 +17,7 @@ from ..network.proxy import Decision, EgressProxy
 from ..protocol.agent import PushItem, PushResult
 from ..protocol.methods import SyncResult
 from ..tasks import Tasks
+from .review import Review
 from .streams import ActiveRun
 
 
@@ -32,6 +33,8 @@ class Live:
     egress: EgressProxy
     env: dict[str, str]
     """Base environment of every run."""
+    review: Review | None = None
+    """None: the driver keeps no copy of the workspace."""
     runs: dict[str, ActiveRun] = field(default_factory=dict)
     programs: dict[str, str | None] = field(default_factory=dict)
     """Programs looked for inside, and where they are."""

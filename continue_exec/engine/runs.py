@@ -7,7 +7,7 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from ..config import Settings
 from ..errors import Conflict, ContinueExecError, DiskFull, InvalidRequest, NotFound, SandboxLost
@@ -100,6 +100,8 @@ class Runs:
             self._end(live, active, RunState.FAILED, error.message, **error.to_wire())
             raise
         self._arm(live, active)
+        if live.mirror.contested:
+            active.notice("conflict", _contested(live.mirror.contested))
         return active
 
     async def _abandon(self, live: Live, active: ActiveRun) -> None:
@@ -178,6 +180,8 @@ class Runs:
         live.touch()
         self.state.save_run(active.run, active.stream)
         self._prune()
+        if live.review is not None and not live.stopping:
+            live.review.ended(active.run.id)
 
     def _prune(self) -> None:
         self._retired += 1
@@ -339,3 +343,9 @@ class Runs:
                 active.timer.cancel()
             self.state.save_run(active.run.model_copy(update={"last_seq": active.log.last_seq}), active.stream)
             active.log.close()
+
+
+def _contested(paths: Mapping[str, str]) -> str:
+    some = ", ".join(sorted(paths)[:3]) + (", ..." if len(paths) > 3 else "")
+    what = "1 file was" if len(paths) == 1 else f"{len(paths)} files were"
+    return f"{what} changed on both sides, and the sandbox has its own version: {some} (`continue-exec diff`)."

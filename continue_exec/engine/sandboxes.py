@@ -18,8 +18,11 @@ from pathlib import Path
 from ..agent.connection import AgentConnection
 from ..config import Settings
 from ..drivers.base import Capability, Driver, Machine, SandboxSpec
-from ..errors import ContinueExecError, InvalidRequest, NotFound, SandboxLost
+from ..errors import Conflict, ContinueExecError, InvalidRequest, NotFound, SandboxLost
+from ..mirror.blobs import Blobs
 from ..mirror.filter import IgnoreRules
+from ..mirror.folder import SafeFolder
+from ..mirror.home import Home
 from ..mirror.mirror import Mirror
 from ..mirror.state import MirrorState
 from ..model import SANDBOX_TRANSITIONS, Limits, Sandbox, SandboxState, Workspace
@@ -29,8 +32,10 @@ from ..store.state import State
 from . import workspaces
 from .first_files import FirstFiles
 from .folders import Folders
+from .history import History
 from .live import Live
 from .networks import Networks
+from .review import Review
 from .runs import Runs
 from .workspaces import Buffers
 
@@ -88,6 +93,17 @@ class Sandboxes:
         if len(matching) > 1:
             raise InvalidRequest(f"{ref.sandbox_id} fits {len(matching)} sandboxes", hint="Give more of the id.")
         return self._current(matching[0])
+
+    def up(self, sandbox_id: str) -> Live:
+        """One that is up.
+
+        Raises:
+            Conflict: it is not.
+        """
+        for live in self.live.values():
+            if live.sandbox.id == sandbox_id:
+                return live
+        raise Conflict(f"{sandbox_id} is not up", hint="The next run in its workspace starts it.")
 
     def _current(self, sandbox: Sandbox) -> Sandbox:
         live = self.live.get(sandbox.workspace.path)
@@ -167,11 +183,19 @@ class Sandboxes:
     async def _watch(self, spec: SandboxSpec) -> Mirror:
         """The workspace's mirror, watching and with editors' texts; nothing is written yet."""
         rules = IgnoreRules(include=self.settings.include)
-        mirror = Mirror(spec.workspace, rules, MirrorState(self.folders.mirror_state(spec.sandbox_id)))
+        files, bases = self._files(spec), Blobs(self.folders.bases(spec.sandbox_id))
+        state = MirrorState(self.folders.mirror_state(spec.sandbox_id))
+        mirror = Mirror(spec.workspace, rules, state, inside=files, blobs=bases)
         await mirror.start()
         for client, texts in self.buffers.of(str(spec.workspace)).items():
             mirror.set_buffers(client, texts)
         return mirror
+
+    def _files(self, spec: SandboxSpec) -> SafeFolder | None:
+        """The sandbox's copy of the workspace, where the driver has one."""
+        if Capability.WORKSPACE_FILES not in self.driver.capabilities():
+            return None
+        return SafeFolder(*self.driver.workspace_files(spec))
 
     async def _open(
         self, sandbox: Sandbox, spec: SandboxSpec, machine: Machine, mirror: Mirror, first: FirstFiles | None
@@ -190,6 +214,9 @@ class Sandboxes:
             live = Live(sandbox, spec, machine, agent, mirror, egress, env={**machine.env, **carried.env})
             for client, texts in self.buffers.of(live.workspace).items():
                 mirror.set_buffers(client, texts)
+            if mirror.inside is not None:
+                live.review = await self._review(live, mirror.inside)
+                undo.callback(live.review.close)
             live.sandbox = self._set(sandbox, SandboxState.RUNNING)
             await self.runs.adopt(live, agent.hello)
             # Last: what failed on the way is in nobody's hands.
@@ -198,6 +225,15 @@ class Sandboxes:
         live.tasks.spawn(f"guard {sandbox.id}", self._guard(live))
         live.tasks.spawn(f"mirror {sandbox.id}", self._mirror(live))
         return live
+
+    async def _review(self, live: Live, files: SafeFolder) -> Review:
+        sandbox_id = live.sandbox.id
+        path = self.folders.history(sandbox_id)
+        history = History(path, Blobs(path.with_suffix(".blobs")))
+        home = Home(live.workspace)
+        review = Review(live.mirror, files, home, history, active=lambda: list(live.runs), tasks=live.tasks)
+        await asyncio.to_thread(review.load)
+        return review
 
     def _spec(self, sandbox: Sandbox) -> SandboxSpec:
         return SandboxSpec(
@@ -360,7 +396,8 @@ class Sandboxes:
         await self.driver.destroy(self._spec(sandbox))
         self.runs.delete_of(sandbox.id)
         self.state.delete_sandbox(sandbox.id)
-        self.folders.mirror_state(sandbox.id).unlink(missing_ok=True)
+        for path in self.folders.of_mirror(sandbox.id):
+            path.unlink(missing_ok=True)
         for folder in (self.folders.sandbox(sandbox.id), self.folders.sockets(sandbox.id)):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -369,6 +406,8 @@ class Sandboxes:
         self.live.pop(live.workspace, None)
         await live.tasks.close()
         await live.mirror.stop()
+        if live.review is not None:
+            live.review.close()
         await live.agent.close()
         await live.egress.close()
 

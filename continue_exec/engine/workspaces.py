@@ -41,6 +41,26 @@ def inside(workspace: Workspace, path: str) -> str:
     return full
 
 
+def below(workspace: Workspace, path: str) -> str:
+    """`path` (absolute, or relative to the workspace) as it is named below the workspace; "" is the workspace itself.
+
+    Links are not resolved: it may be one, and it need not exist on the host.
+
+    Raises:
+        OutsideWorkspace: it does not lie there.
+    """
+    if "\0" in path:
+        raise InvalidRequest("A path holds a NUL byte")
+    full = os.path.normpath(os.path.join(workspace.path, path))
+    top = workspace.path.rstrip("/") + "/"
+    if full != workspace.path and not full.startswith(top):
+        # The workspace itself may have been named by a link.
+        full = os.path.join(os.path.realpath(os.path.dirname(full)), os.path.basename(full))
+        if not full.startswith(top):
+            raise OutsideWorkspace(f"{path} lies outside the workspace {workspace.path}")
+    return "" if full == workspace.path else full.removeprefix(top)
+
+
 def folder_inside(workspace: Workspace, path: str) -> str:
     """As `inside`, for a folder that must exist on the host.
 

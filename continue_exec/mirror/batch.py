@@ -74,6 +74,8 @@ class Reader:
     rules: Filter
     state: MirrorState
     left_out: LeftOut
+    stands: Mapping[str, str] = field(default_factory=dict)
+    """What stands inside where that is known better than by the state, in the words of `PushEntry.was`."""
     _deleted: frozenset[str] = frozenset()
     """What the plan deletes before it writes."""
 
@@ -82,7 +84,8 @@ class Reader:
         batch = Batch()
         self._deleted = frozenset(plan.deletes)
         for path in plan.deletes:
-            batch.add(PushEntry(path=path, kind="delete", was=was(self.state.entries.get(path))), None)
+            stands = self.stands.get(path) or was(self.state.entries.get(path))
+            batch.add(PushEntry(path=path, kind="delete", was=stands), None)
             if batch.full():
                 yield batch
                 batch = Batch()
@@ -166,7 +169,9 @@ class Reader:
         return PushEntry(path=path, kind="file", mode=seen.mode, mtime_ns=seen.mtime_ns, size=size, was=self._was(path))
 
     def _was(self, path: str) -> str:
-        return NOTHING if path in self._deleted else was(self.state.entries.get(path))
+        if path in self._deleted:
+            return NOTHING
+        return self.stands.get(path) or was(self.state.entries.get(path))
 
     def _large(self, path: str, full: Path, fd: int, seen: Seen, batch: Batch) -> None:
         seen = seen._replace(digest=digest_of(fd))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from .filter import Filter, Verdict
 from .folder import Found, Gone, SafeFolder
+from .home import Standing
 from .plan import same
 from .state import Seen, digest
 from .walk import LeftOut
@@ -31,6 +32,11 @@ class Version(NamedTuple):
     def like(self, other: Version) -> bool:
         """Whether both hold the same. Sizes follow from the rest."""
         return self[:3] == other[:3]
+
+    @property
+    def standing(self) -> Standing:
+        """What `Home` is to find there before it writes."""
+        return self.kind, self.digest
 
 
 ABSENT = Version()
@@ -167,7 +173,7 @@ def compare(
         if not wanted(path):
             continue
         seen, there = entries.get(path), found.get(path)
-        if there is not None and seen is not None and _plainly_same(there, seen):
+        if there is not None and plainly_same(there, seen):
             continue
         try:
             now = inside.version(path, there, seen)
@@ -186,8 +192,9 @@ def compare(
     return sorted(_without_implied(deltas, found))
 
 
-def _plainly_same(there: Found, seen: Seen) -> bool:
-    if there.kind != seen.kind or there.verdict is Verdict.SECRET:
+def plainly_same(there: Found, seen: Seen | None) -> bool:
+    """Whether what is inside is what was mirrored, as far as that can be told without reading it."""
+    if seen is None or there.kind != seen.kind or there.verdict is Verdict.SECRET:
         return False
     if there.kind == "d":
         return there.mode == seen.mode

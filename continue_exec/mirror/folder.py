@@ -193,13 +193,14 @@ class SafeFolder:
             os.close(fd)
 
 
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
+"""Bytes read at a time."""
 
 
 def read_up_to(fd: int, limit: int) -> bytes:
     """What can be read, at most `limit` bytes and one more."""
     pieces, left = [], limit + 1
-    while left > 0 and (piece := os.read(fd, min(left, _CHUNK))):
+    while left > 0 and (piece := os.read(fd, min(left, CHUNK))):
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)
@@ -207,7 +208,7 @@ def read_up_to(fd: int, limit: int) -> bytes:
 
 def digest_of(fd: int) -> bytes:
     """The hash of all that can be read."""
-    return digest(iter(lambda: os.read(fd, _CHUNK), b""))
+    return digest(iter(lambda: os.read(fd, CHUNK), b""))
 
 
 _KINDS = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}

@@ -23,6 +23,8 @@ from .folder import SafeFolder, digest_of
 from .state import digest
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER_MODE = 0o755
+"""Of folders that no change describes, as the agent makes them."""
 _NOREPLACE, _EXCHANGE = 1, 2
 _UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
@@ -229,6 +231,7 @@ class Home:
                 self._check_name(fd, part, ABSENT)
                 os.mkdir(part, dir_fd=fd)
                 following = os.open(part, _FOLDER, dir_fd=fd)
+                os.fchmod(following, _FOLDER_MODE)  # not as the engine's own umask would have it
         except NotADirectoryError:
             raise Conflict(f"{part}, on the way to {path}, is no folder on the host") from None
         except OSError as error:

@@ -17,7 +17,7 @@ from ..protocol.methods import SyncResult
 from .batch import LARGE, Batch, Reader
 from .blobs import TEXT_LIMIT, Blobs, is_text
 from .buffers import Buffers
-from .filter import Filter, IgnoreRules
+from .filter import RULE_FILES, Filter, IgnoreRules
 from .folder import SafeFolder
 from .plan import Plan, Planner
 from .reconcile import Contested, Reconciler
@@ -72,10 +72,12 @@ class Mirror:
         self.contested: dict[str, str] = {}
         """What both sides changed, and neither side's version was written over: path → how, in words."""
         self.rules = rules
+        self.rules_read = 0
+        """Grows when ignore files may have changed."""
         self.state = state
         self._state = state
-        self._inside = inside
-        self._blobs = blobs
+        self.inside = inside
+        self.blobs = blobs
         self._make_watcher = watcher
         self._watcher: Watcher | None = None
         self._filter = Filter(self.root, rules)
@@ -85,6 +87,7 @@ class Mirror:
         self._changes = Changes(rescan=True)
         """What is known to have changed and is not mirrored yet."""
         self._identity = (0, 0)
+        self._stands: Mapping[str, str] = {}
         self._quiet: SyncResult | None = None
         """The answer when nothing changed."""
         self._seeded = (0, 0, 0.0)
@@ -129,9 +132,48 @@ class Mirror:
         """Held by whoever changes one of the two sides together with what is known of it."""
         return self._lock
 
-    def host_text(self, path: str) -> tuple[bytes, int] | None:
-        """An editor's unsaved text of a path, if there is one, and when it was set (ns)."""
-        return self._buffers.current().get(path)
+    async def overwrite(self, target: Target, stands: Mapping[str, str]) -> dict[str, str]:
+        """Set paths inside to what the host has, whatever the sandbox made of them.
+
+        Args:
+            stands: per path what it was seen to be inside, in the words of `PushEntry.was`; no other.
+
+        Returns:
+            The paths that could not be written, and why.
+
+        Raises:
+            ContinueExecError: as `flush`.
+        """
+        if not stands:
+            return {}
+        async with self._lock:
+            watcher = self._watching()
+            entries = self._state.entries
+            known = {path: entries.pop(path) for path in stands if path in entries}
+            try:
+                buffers = self._buffers.current()
+                planner = Planner(self.root, self._filter, watcher, self._state, self._left_out)
+                plan = await _in_thread(lambda: planner.some(set(stands), set(), buffers))
+                kept = {path for path, _ in (*plan.files, *plan.folders)}
+                makes_way = {path for path, _ in plan.files if stands.get(path) == "d"}
+                plan.deletes = sorted({*plan.deletes, *(stands.keys() - kept), *makes_way}, reverse=True)
+                self._stands = stands
+                await self._push(target, plan, buffers, time.perf_counter())
+            finally:
+                self._stands = {}
+                # What was not confirmed is known no better than before.
+                for path, seen in known.items():
+                    entries.setdefault(path, seen)
+            failed = {path: why for path, why in self.contested.items() if path in stands}
+            gone = dict.fromkeys(stands.keys() - kept - failed.keys())
+            self._state.record(gone)
+            for path in stands.keys() - failed.keys():
+                self.contested.pop(path, None)
+            return failed
+
+    def buffers(self) -> Mapping[str, tuple[bytes, int]]:
+        """Editors' unsaved texts by path, and when each was set (ns)."""
+        return self._buffers.current()
 
     async def seed(self, program: Path, folder: Path) -> None:
         """Write the first mirror into `folder`, which will be the workspace of a sandbox that has never run.
@@ -278,6 +320,8 @@ class Mirror:
             self._changes.rescan |= changes.rescan
 
     async def _plan(self, watcher: Watcher, changes: Changes, buffers: Mapping[str, tuple[bytes, int]]) -> Plan:
+        if changes.rescan or changes.trees or any(path.rpartition("/")[2] in RULE_FILES for path in changes.paths):
+            self.rules_read += 1
         planner = Planner(self.root, self._filter, watcher, self._state, self._left_out)
         if changes.rescan:
             return await _in_thread(lambda: planner.full(buffers))
@@ -298,7 +342,8 @@ class Mirror:
     ) -> SyncResult:
         """Read, push and confirm batch by batch; the next is read while one is pushed."""
         files = sent = deleted = 0
-        batches = Reader(self.root, self._filter, self._state, self._left_out).batches(plan, buffers)
+        reader = Reader(self.root, self._filter, self._state, self._left_out, self._stands)
+        batches = reader.batches(plan, buffers)
         inline = len(plan.files) <= _INLINE_PATHS and sum(f.st_size for _, f in plan.files if f) <= _INLINE_BYTES
 
         async def following() -> Batch | None:
@@ -351,7 +396,7 @@ class Mirror:
         for path in batch.seen.keys() - failed:
             self.contested.pop(path, None)
         self._state.record({path: seen for path, seen in batch.seen.items() if path not in failed} | settled)
-        if self._blobs is not None:
+        if self.blobs is not None:
             self._keep(batch)
         return failed
 
@@ -364,7 +409,7 @@ class Mirror:
 
     async def _settle(self, batch: Batch, refused: set[str], target: Target) -> dict[str, Seen | None]:
         """What the agent refused to write over because the sandbox had changed it."""
-        reconciler = Reconciler(self.root, self._state, self._blobs, self._inside, _in_thread)
+        reconciler = Reconciler(self.root, self._state, self.blobs, self.inside, _in_thread)
         settled: dict[str, Seen | None] = {}
         for item in [item for item in batch.items if item.entry.path in refused]:
             path = item.entry.path
@@ -376,11 +421,11 @@ class Mirror:
 
     def _keep(self, batch: Batch) -> None:
         """The texts that both sides have in common now."""
-        assert self._blobs is not None
+        assert self.blobs is not None
         for item in batch.items:
             data, seen = item.data, batch.seen.get(item.entry.path)
             if isinstance(data, bytes) and seen is not None and len(data) <= TEXT_LIMIT and is_text(data):
-                self._blobs.put(seen.digest, data)
+                self.blobs.put(seen.digest, data)
 
 
 async def _in_thread(work: Callable[[], T], stop: Callable[[], None] = lambda: None) -> T:

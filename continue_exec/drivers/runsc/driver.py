@@ -90,7 +90,7 @@ class RunscDriver:
     def capabilities(self) -> frozenset[Capability]:
         """Limits that can be enforced here. On processes always: gVisor itself does."""
         controllers = self._limits_of_host().controllers
-        found = {Capability.LIMIT_PROCESSES, Capability.PAUSE, Capability.FIRST_FILES}
+        found = {Capability.LIMIT_PROCESSES, Capability.PAUSE, Capability.FIRST_FILES, Capability.WORKSPACE_FILES}
         if "memory" in controllers:
             found.add(Capability.LIMIT_MEMORY)
         if "cpu" in controllers:
@@ -128,6 +128,11 @@ class RunscDriver:
             return None
         process.send(signal.SIGCONT)
         return self._machine(spec, found, process.pid)
+
+    def workspace_files(self, spec: SandboxSpec) -> tuple[Path, str]:
+        """In the root's upper layer, or in the folder that covers the host's own copy (rootfs.plan)."""
+        private = rootfs.private_workspace(spec.folder, spec.workspace)
+        return (private, "") if private.is_dir() else (spec.folder / "upper", str(spec.workspace))
 
     def pause(self, spec: SandboxSpec) -> None:
         """Stop the sentry. By a signal, as runsc's own pause leaves it polling and the freezer needs root."""

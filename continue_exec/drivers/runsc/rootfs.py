@@ -132,6 +132,11 @@ def _overlay(folder: Path, source: str, layer: Layer, user: bool, optional: bool
     }
 
 
+def private_workspace(folder: Path, workspace: Path) -> Path:
+    """The folder of a workspace's files if it lies beneath a host folder that is mounted; there is none otherwise."""
+    return folder / "over" / f"workspace-{mount_name(str(workspace))}" / "upper"
+
+
 def environment(layer: Layer, path: tuple[str, ...], more: Mapping[str, str]) -> dict[str, str]:
     """Base environment of every run."""
     local = "localhost,127.0.0.1,::1"
@@ -209,7 +214,7 @@ def plan(
     beneath = [source for source in (*required, *map(str, found.mounts)) if str(workspace).startswith(source + "/")]
     if beneath:
         # What lies there is the host's own copy of the workspace, secrets and all: an empty folder covers it.
-        private, _ = _pair(folder, "workspace-" + mount_name(str(workspace)))
+        private, _ = _pair(folder, private_workspace(folder, workspace).parent.name)
         entry = {"kind": "bind", "source": str(private), "target": str(workspace), "read_only": False}
         mounts.append({**entry, "optional": False})
     else:

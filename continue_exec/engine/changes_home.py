@@ -1,0 +1,121 @@
+"""One reviewed change, written into the workspace on the host. Blocks; the mirror's lock is held."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from ..errors import Conflict, NotSupported, Refused
+from ..mirror import guard, text
+from ..mirror.changes import Delta
+from ..mirror.folder import CHUNK, Gone
+from ..mirror.state import digest
+from ..protocol import changes as c
+from .changes_text import Contents
+from .review import Review
+
+
+def bring(review: Review, change: c.Change, pick: c.Pick, deltas: Sequence[Delta]) -> bytes | None:
+    """Write one change; what came out of the sandbox is checked again as it is written.
+
+    Args:
+        deltas: of the change's path and, of a rename, of its old one.
+
+    Returns:
+        The text that both sides are to have, if they were merged.
+
+    Raises:
+        Conflict: one of the sides is no longer what was reviewed.
+        Refused: it may not come home.
+        DiskFull, HostUnready: it cannot be written.
+    """
+    delta = deltas[0]
+    if pick.hunks is not None or pick.take is c.Side.MERGED:
+        return _text(review, change, pick, delta)
+    match delta.inside.kind:
+        case "":
+            _remove(review, delta)
+        case "d":
+            if delta.host.kind in ("f", "l"):
+                review.home.remove(delta.path, delta.host.standing)
+            review.home.put_folder(delta.path, delta.inside.mode)
+        case "l":
+            _link(review, delta)
+        case "f":
+            _file(review, delta)
+        case _:
+            raise Refused(f"{delta.path} cannot come home: {guard.refusal(delta.path, 'o', 0)}")
+    for old in deltas[1:]:
+        _remove(review, old)
+    return None
+
+
+def _text(review: Review, change: c.Change, pick: c.Pick, delta: Delta) -> bytes | None:
+    if change.kind == "renamed":
+        raise NotSupported(f"{change.path} was renamed: it can only be taken as a whole")
+    contents = Contents(review)
+    ours, theirs = contents.lines(delta)
+    merged = pick.take is c.Side.MERGED
+    data = contents.merged(delta) if merged else text.bytes_of(text.take(ours, theirs, set(pick.hunks or ())))
+    mode = delta.host.mode if delta.host.kind else delta.inside.mode or 0o644
+    if not merged and not delta.inside.kind and not data:
+        _remove(review, delta)
+    else:
+        review.home.put_file(delta.path, lambda fd: _write(fd, data), mode, delta.host.standing)
+    return data if merged else None
+
+
+def _remove(review: Review, delta: Delta) -> None:
+    review.home.remove(delta.path, delta.host.standing)
+    review.home.prune(delta.path, lambda folder: review.files.look(folder) is not None)
+
+
+def _link(review: Review, delta: Delta) -> None:
+    try:
+        target = review.files.target(delta.path)
+    except Gone:
+        target = ""
+    if digest(os.fsencode(target)) != delta.inside.digest:
+        raise _changed(delta)
+    if why := guard.refusal(delta.path, "l", 0, target):
+        raise Refused(f"{delta.path} cannot come home: {why}")
+    review.home.put_link(delta.path, target, delta.host.standing)
+
+
+def _file(review: Review, delta: Delta) -> None:
+    # The host's own bits stay, unless the sandbox changed them.
+    kept = delta.host.kind == "f" and delta.inside.mode == delta.base.mode
+    mode = delta.host.mode if kept else delta.inside.mode
+    if delta.host.kind == "f" and delta.host.digest == delta.inside.digest:
+        review.home.set_mode(delta.path, mode, delta.host.standing)
+        return
+    try:
+        with review.files.open(delta.path) as source:
+            review.home.put_file(delta.path, _copy(source, delta), mode, delta.host.standing)
+    except Gone:
+        raise _changed(delta) from None
+
+
+def _copy(source: int, delta: Delta) -> Callable[[int], None]:
+    """Copies and hashes in one go: what was reviewed is what arrives, whatever happens to the file meanwhile."""
+
+    def write(fd: int) -> None:
+        def pieces() -> bytes:
+            piece = os.read(source, CHUNK)
+            _write(fd, piece)
+            return piece
+
+        if digest(iter(pieces, b"")) != delta.inside.digest:
+            raise _changed(delta)
+
+    return write
+
+
+def _changed(delta: Delta) -> Conflict:
+    return Conflict(f"{delta.path} changed in the sandbox while it was brought home", hint="Look at it again.")
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
