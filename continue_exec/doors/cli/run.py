@@ -95,10 +95,8 @@ async def _start(options: Namespace, what: dict[str, Any], *, tty: bool) -> int:
             tty=terminal.size() if tty else None,
             sync=not getattr(options, "no_sync", False),
             title=getattr(options, "title", "shell"),
+            preview=getattr(options, "preview", False),
         )
-        preview = getattr(options, "preview", False)
-        if preview:
-            params["preview"] = True
         if getattr(options, "detach", False):
             started = await client.call("run.start", params)
             if options.json:
@@ -110,7 +108,7 @@ async def _start(options: Namespace, what: dict[str, Any], *, tty: bool) -> int:
             client, as_json=getattr(options, "json", False), stdin=getattr(options, "stdin", False), tty=tty
         )
         code = await shown.run("run.stream", params)
-        if preview and shown.run_id:
+        if "preview" in params and shown.run_id:
             from .preview import decide
 
             await decide(client, shown.run_id)
