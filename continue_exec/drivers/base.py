@@ -23,6 +23,8 @@ class Capability(StrEnum):
     """A sandbox that has never run can be filled on the host (`Fill`)."""
     WORKSPACE_FILES = "workspace-files"
     """The workspace's files inside can be read on the host (`workspace_files`): what review needs."""
+    COPY = "copy"
+    """A second sandbox can be made with the files of a first (`copy`, `files`)."""
     SNAPSHOT_FILES = "snapshot-files"
     SNAPSHOT_MEMORY = "snapshot-memory"
 
@@ -125,6 +127,32 @@ class Driver(Protocol):
         """Where the workspace's files inside lie on the host, whether it runs or not. Needs Capability.WORKSPACE_FILES.
 
         Returns a folder of this user's own, and the path below it, of which code inside may have written every part.
+        """
+        ...
+
+    async def copy(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """Give `other`, which has never been started, the files of `spec`, which may run meanwhile: it is held still.
+
+        Needs Capability.COPY.
+
+        Raises:
+            DiskFull, SandboxFailed: `other` is not to be used; destroy it.
+        """
+        ...
+
+    def move(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """Give the files of `spec`, which is stopped, to `other`, which is stopped and loses its own.
+
+        A crash in between leaves one of the two sets of files, which the next `start` of `other` finds. Needs
+        Capability.COPY.
+        """
+        ...
+
+    def files(self, spec: SandboxSpec) -> dict[str, tuple[int, ...]]:
+        """What was ever written in the sandbox: absolute path inside → numbers that change when the file does.
+
+        A deletion of what the template has is a file of mode `S_IFCHR`. Blocks: some microseconds a file. The machine
+        must not be writing (paused, or stopped). Needs Capability.COPY.
         """
         ...
 

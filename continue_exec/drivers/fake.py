@@ -69,6 +69,18 @@ class FakeDriver:
         """Not here: the workspace inside is the host's own."""
         raise NotSupported("The fake driver has no copy of the workspace")
 
+    async def copy(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """Not here, for the same reason."""
+        raise NotSupported("The fake driver has no files to copy")
+
+    def move(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """Not here."""
+        raise NotSupported("The fake driver has no files to move")
+
+    def files(self, spec: SandboxSpec) -> dict[str, tuple[int, ...]]:
+        """Not here."""
+        raise NotSupported("The fake driver has no files of its own")
+
     def pause(self, spec: SandboxSpec) -> None:
         """Stop the agent; its runs go on."""
         if (process := _process(spec)) is not None:

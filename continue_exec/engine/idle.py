@@ -30,8 +30,12 @@ async def watch(engine: Engine) -> None:
                     log.info("stopped idle %s", live.sandbox.id)
             except ContinueExecError as error:
                 log.warning("%s: %s", live.sandbox.id, error)
+        try:
+            await engine.previews.rest()
+        except ContinueExecError as error:
+            log.warning("previews: %s", error)
         await asyncio.to_thread(engine.state.checkpoint)
         await asyncio.to_thread(engine.ballast.lay)
-        busy = engine.requests or engine.runs.active or engine.sandboxes.live
+        busy = engine.requests or engine.runs.active or engine.sandboxes.live or len(engine.previews)
         if not busy and time.time() - engine.used_at > engine.settings.engine_idle_s:
             return

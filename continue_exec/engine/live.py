@@ -20,6 +20,9 @@ from ..tasks import Tasks
 from .review import Review
 from .streams import ActiveRun
 
+CONTACTS = 1000
+"""Hosts remembered of a sandbox; code inside chooses their names."""
+
 
 @dataclass(eq=False)
 class Live:
@@ -42,6 +45,8 @@ class Live:
     """Versions of programs inside, by path."""
     tasks: Tasks = field(default_factory=lambda: Tasks("sandbox"))
     """Its guard and its live mirror."""
+    contacts: dict[tuple[str, int, bool], int] = field(default_factory=dict)
+    """Host, port and whether it was allowed → requests, since the engine has had the sandbox."""
     losses: list[float] = field(default_factory=list)
     """When the connection to the agent was lost, lately (time.monotonic)."""
     paused: bool = False
@@ -79,7 +84,15 @@ class Live:
         """A request concerned it."""
         self.sandbox = self.sandbox.model_copy(update={"used_at": time.time()})
 
-    def refused(self, decision: Decision) -> None:
+    def decided(self, decision: Decision) -> None:
+        """Something inside asked for a host."""
+        contact = (decision.host, decision.port, decision.allowed)
+        if contact in self.contacts or len(self.contacts) < CONTACTS:
+            self.contacts[contact] = self.contacts.get(contact, 0) + 1
+        if not decision.allowed:
+            self._refused(decision)
+
+    def _refused(self, decision: Decision) -> None:
         """Tell the active runs that policy refused a host: which of them asked is not known yet."""
         key = (decision.host, decision.port)
         for active in self.runs.values():

@@ -12,7 +12,8 @@ import secrets
 import shutil
 import time
 from collections import defaultdict
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from ..agent.connection import AgentConnection
@@ -94,6 +95,10 @@ class Sandboxes:
             raise InvalidRequest(f"{ref.sandbox_id} fits {len(matching)} sandboxes", hint="Give more of the id.")
         return self._current(matching[0])
 
+    def lock(self, workspace: str) -> asyncio.Lock:
+        """Held while the state of a workspace's sandbox changes."""
+        return self._locks[workspace]
+
     def up(self, sandbox_id: str) -> Live:
         """One that is up.
 
@@ -154,7 +159,7 @@ class Sandboxes:
                 sandbox, SandboxState.STOPPED if sandbox.state is SandboxState.RUNNING else sandbox.state
             )
             sandbox = self._set(sandbox.model_copy(update={"limits": self._limits()}), SandboxState.CREATING)
-        spec = self._spec(sandbox)
+        spec = self.spec(sandbox)
         private(spec.folder)
         private(spec.sockets)
         try:
@@ -182,14 +187,18 @@ class Sandboxes:
 
     async def _watch(self, spec: SandboxSpec) -> Mirror:
         """The workspace's mirror, watching and with editors' texts; nothing is written yet."""
-        rules = IgnoreRules(include=self.settings.include)
-        files, bases = self._files(spec), Blobs(self.folders.bases(spec.sandbox_id))
-        state = MirrorState(self.folders.mirror_state(spec.sandbox_id))
-        mirror = Mirror(spec.workspace, rules, state, inside=files, blobs=bases)
+        mirror = self.mirror(spec)
         await mirror.start()
         for client, texts in self.buffers.of(str(spec.workspace)).items():
             mirror.set_buffers(client, texts)
         return mirror
+
+    def mirror(self, spec: SandboxSpec) -> Mirror:
+        """A mirror that has not been started."""
+        rules = IgnoreRules(include=self.settings.include)
+        files, bases = self._files(spec), Blobs(self.folders.bases(spec.sandbox_id))
+        state = MirrorState(self.folders.mirror_state(spec.sandbox_id))
+        return Mirror(spec.workspace, rules, state, inside=files, blobs=bases)
 
     def _files(self, spec: SandboxSpec) -> SafeFolder | None:
         """The sandbox's copy of the workspace, where the driver has one."""
@@ -200,10 +209,31 @@ class Sandboxes:
     async def _open(
         self, sandbox: Sandbox, spec: SandboxSpec, machine: Machine, mirror: Mirror, first: FirstFiles | None
     ) -> Live:
-        """Connect to a sandbox that is up, and give it its way out and, if it is new, its `first` files."""
+        """Connect to a workspace's sandbox that is up, and take it into our hands."""
+        async with AsyncExitStack() as undo:
+            live = await self.connect(sandbox, spec, machine, mirror, first)
+            undo.push_async_callback(self.let_go, live)
+            live.sandbox = self._set(live.sandbox, SandboxState.RUNNING)
+            await self.runs.adopt(live, live.agent.hello)
+            # Last: what failed on the way is in nobody's hands.
+            self.live[live.workspace] = live
+            undo.pop_all()
+        live.tasks.spawn(f"guard {sandbox.id}", self._guard(live))
+        live.tasks.spawn(f"mirror {sandbox.id}", self._mirror(live))
+        if live.review is not None:
+            live.tasks.spawn(f"bases {live.sandbox.id}", live.review.keep_bases())
+        return live
+
+    async def connect(
+        self, sandbox: Sandbox, spec: SandboxSpec, machine: Machine, mirror: Mirror, first: FirstFiles | None
+    ) -> Live:
+        """Connect to a sandbox that is up, and give it its way out and, if it is new, its `first` files.
+
+        Nobody has it yet but the caller.
+        """
         async with AsyncExitStack() as undo:
             live: Live | None = None
-            egress = await self.networks.open(spec.sockets / "egress.sock", lambda d: live.refused(d) if live else None)
+            egress = await self.networks.open(spec.sockets / "egress.sock", lambda d: live.decided(d) if live else None)
             undo.push_async_callback(egress.close)
             agent = await AgentConnection.open(machine.doorbell, spec.sockets)
             undo.push_async_callback(agent.close)
@@ -216,15 +246,8 @@ class Sandboxes:
                 mirror.set_buffers(client, texts)
             if mirror.inside is not None:
                 live.review = await self._review(live, mirror.inside)
-                undo.callback(live.review.close)
-            live.sandbox = self._set(sandbox, SandboxState.RUNNING)
-            await self.runs.adopt(live, agent.hello)
-            # Last: what failed on the way is in nobody's hands.
-            self.live[live.workspace] = live
             undo.pop_all()
-        live.tasks.spawn(f"guard {sandbox.id}", self._guard(live))
-        live.tasks.spawn(f"mirror {sandbox.id}", self._mirror(live))
-        return live
+            return live
 
     async def _review(self, live: Live, files: SafeFolder) -> Review:
         sandbox_id = live.sandbox.id
@@ -235,7 +258,8 @@ class Sandboxes:
         await asyncio.to_thread(review.load)
         return review
 
-    def _spec(self, sandbox: Sandbox) -> SandboxSpec:
+    def spec(self, sandbox: Sandbox) -> SandboxSpec:
+        """What the driver is told of it."""
         return SandboxSpec(
             sandbox_id=sandbox.id,
             folder=self.folders.sandbox(sandbox.id),
@@ -259,6 +283,7 @@ class Sandboxes:
 
     async def adopt(self) -> None:
         """Take over the sandboxes that an earlier engine left running; called once, before any request."""
+        await self._sweep()
         for sandbox in self.state.sandboxes():
             if sandbox.state not in (SandboxState.RUNNING, SandboxState.CREATING):
                 continue
@@ -269,8 +294,18 @@ class Sandboxes:
                     log.warning("%s could not be adopted: %s", sandbox.id, error)
                     await self._lay_down(sandbox, f"it could not be adopted: {error}")
 
+    async def _sweep(self) -> None:
+        """Delete what belongs to no sandbox: copies that an earlier engine had made for previews."""
+        known = {sandbox.id for sandbox in self.state.sandboxes()}
+        for sandbox_id in self.folders.sandbox_ids() - known:
+            log.warning("deleting the files of %s, which nobody knows", sandbox_id)
+            try:
+                await self.erase_files(_unknown(sandbox_id))
+            except (ContinueExecError, OSError) as error:
+                log.warning("%s: %s", sandbox_id, error)
+
     async def _adopt(self, sandbox: Sandbox) -> None:
-        spec = self._spec(sandbox)
+        spec = self.spec(sandbox)
         machine = await self.driver.connect(spec) if sandbox.state is SandboxState.RUNNING else None
         if machine is None:
             await self._lay_down(sandbox, "the sandbox had ended when the engine came back")
@@ -285,7 +320,7 @@ class Sandboxes:
 
     async def _lay_down(self, sandbox: Sandbox, reason: str) -> None:
         """Make sure nothing of it runs; its active runs are lost, its files stay."""
-        await self.driver.stop(self._spec(sandbox))
+        await self.driver.stop(self.spec(sandbox))
         self.runs.lose(sandbox.id, reason)
         final = SandboxState.FAILED if sandbox.state is SandboxState.CREATING else SandboxState.STOPPED
         self._set(sandbox, final, reason)
@@ -349,7 +384,7 @@ class Sandboxes:
             except (TimeoutError, ContinueExecError) as error:
                 log.info("%s: agent did not end by itself: %s", sandbox.id, error)
             await self._close(live)
-        await self.driver.stop(self._spec(sandbox))
+        await self.driver.stop(self.spec(sandbox))
         self.runs.lose(sandbox.id, "its sandbox was stopped")
         if sandbox.state is SandboxState.RUNNING:
             sandbox = self._set(sandbox, SandboxState.STOPPED, reason)
@@ -392,10 +427,21 @@ class Sandboxes:
             sandbox = await self._stop(self.get(SandboxRef(sandbox_id=sandbox.id)), "removed")
             await self._erase(sandbox)
 
+    @asynccontextmanager
+    async def replaced(self, sandbox: Sandbox) -> AsyncIterator[SandboxSpec]:
+        """Within, the sandbox is stopped and its files may be exchanged for others."""
+        async with self._locks[sandbox.workspace.path]:
+            await self._stop(self.get(SandboxRef(sandbox_id=sandbox.id)), "its files are being replaced")
+            yield self.spec(sandbox)
+
     async def _erase(self, sandbox: Sandbox) -> None:
-        await self.driver.destroy(self._spec(sandbox))
         self.runs.delete_of(sandbox.id)
         self.state.delete_sandbox(sandbox.id)
+        await self.erase_files(sandbox)
+
+    async def erase_files(self, sandbox: Sandbox) -> None:
+        """Delete all of it on disk; it is stopped first."""
+        await self.driver.destroy(self.spec(sandbox))
         for path in self.folders.of_mirror(sandbox.id):
             path.unlink(missing_ok=True)
         for folder in (self.folders.sandbox(sandbox.id), self.folders.sockets(sandbox.id)):
@@ -404,6 +450,10 @@ class Sandboxes:
     async def _close(self, live: Live) -> None:
         """Let go of what the engine holds for it. Idempotent."""
         self.live.pop(live.workspace, None)
+        await self.let_go(live)
+
+    async def let_go(self, live: Live) -> None:
+        """End what was opened for a sandbox; it goes on."""
         await live.tasks.close()
         await live.mirror.stop()
         if live.review is not None:
@@ -417,3 +467,19 @@ class Sandboxes:
             live.stopping = True
             self.state.save_sandbox(live.sandbox)
             await self._close(live)
+
+
+def _unknown(sandbox_id: str) -> Sandbox:
+    """Enough of a sandbox to delete its files by."""
+    nowhere = Workspace(id="", path="/nowhere")
+    state, now = SandboxState.STOPPED, time.time()
+    return Sandbox(
+        id=sandbox_id,
+        workspace=nowhere,
+        template="",
+        driver="",
+        isolation="",
+        state=state,
+        created_at=now,
+        used_at=now,
+    )

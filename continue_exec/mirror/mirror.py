@@ -106,9 +106,10 @@ class Mirror:
     async def stop(self) -> None:
         """End watching and put the state in order, after a `flush` under way; `live` returns."""
         async with self._lock:
-            if self._watcher is not None:
-                self._watcher.close()
-                self._watcher = None
+            if self._watcher is None:
+                return  # what was never read must not be written
+            self._watcher.close()
+            self._watcher = None
             await _in_thread(self._state.compact)
 
     def set_buffers(self, client: str, buffers: Mapping[str, str | None]) -> None:

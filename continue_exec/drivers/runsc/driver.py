@@ -27,7 +27,7 @@ from typing import Any
 from ... import paths
 from ...errors import HostUnready, SandboxFailed
 from ..base import Capability, Check, Fill, Machine, SandboxSpec
-from . import bundle, cgroups, failures, layer, locate, processes, record, removal, rootfs
+from . import bundle, cgroups, copying, failures, layer, locate, processes, record, removal, rootfs
 from .places import Places
 
 CONTAINER_ID = "sb"
@@ -35,6 +35,12 @@ CONTAINER_ID = "sb"
 
 CONFIG = "config.json"
 """Its name is runsc's. Written last, so a sandbox without it has never run."""
+
+MOUNTS = "mounts.json"
+"""Which path inside each folder of `over` belongs to."""
+
+ASIDE = ".old"
+"""Ending of a folder's name whose files were replaced (`move`)."""
 
 SUN_PATH = 107
 """Longest path of a Unix socket (unix(7))."""
@@ -91,6 +97,7 @@ class RunscDriver:
         """Limits that can be enforced here. On processes always: gVisor itself does."""
         controllers = self._limits_of_host().controllers
         found = {Capability.LIMIT_PROCESSES, Capability.PAUSE, Capability.FIRST_FILES, Capability.WORKSPACE_FILES}
+        found.add(Capability.COPY)
         if "memory" in controllers:
             found.add(Capability.LIMIT_MEMORY)
         if "cpu" in controllers:
@@ -100,6 +107,7 @@ class RunscDriver:
     async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
         """Boot it. See `Driver.start`."""
         async with self._lock(spec):
+            await self._tidy(spec)
             await self._end(spec)
             fresh = not (spec.folder / CONFIG).exists()
             if fresh:
@@ -134,6 +142,33 @@ class RunscDriver:
         private = rootfs.private_workspace(spec.folder, spec.workspace)
         return (private, "") if private.is_dir() else (spec.folder / "upper", str(spec.workspace))
 
+    async def copy(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """The overlays' uppers, while the sentry is stopped."""
+        async with self._lock(other):
+            await removal.empty(other.folder)
+            paths.private(other.folder)
+            self.pause(spec)
+            try:
+                await copying.copy(spec.folder, other.folder, user=self._user)
+            finally:
+                self.resume(spec)
+            # Its first start is not a sandbox's first.
+            (other.folder / CONFIG).write_bytes((spec.folder / CONFIG).read_bytes())
+
+    def move(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """By renaming the folders: the old one aside, the new one into its place."""
+        aside = other.folder.with_name(other.folder.name + ASIDE)
+        os.rename(other.folder, aside)
+        os.rename(spec.folder, other.folder)
+
+    def files(self, spec: SandboxSpec) -> dict[str, tuple[int, ...]]:
+        """What is in the uppers."""
+        found = {"/" + path: what for path, what in copying.listing(spec.folder / "upper").items()}
+        for name, inside in json.loads((spec.folder / MOUNTS).read_text()).items():
+            upper = spec.folder / "over" / name / "upper"
+            found |= {f"{inside}/{path}": what for path, what in copying.listing(upper).items()}
+        return found
+
     def pause(self, spec: SandboxSpec) -> None:
         """Stop the sentry. By a signal, as runsc's own pause leaves it polling and the freezer needs root."""
         self._signal(spec, signal.SIGSTOP)
@@ -157,7 +192,20 @@ class RunscDriver:
         async with self._lock(spec):
             await self._end(spec)
             await removal.empty(spec.folder)
+            await self._tidy(spec)
         self._locks.pop(spec.sandbox_id, None)
+
+    async def _tidy(self, spec: SandboxSpec) -> None:
+        """Finish a `move` that a crash cut off: files that have no successor come back, the others go."""
+        aside = spec.folder.with_name(spec.folder.name + ASIDE)
+        if aside.is_dir():
+            if not (spec.folder / CONFIG).exists():
+                await removal.empty(spec.folder)
+                spec.folder.rmdir()
+                os.rename(aside, spec.folder)
+                return
+            await removal.empty(aside)
+            aside.rmdir()
 
     async def _try(self, folder: Path, agent: Path) -> None:
         """Boot a sandbox in `folder` and remove it: the check that no other check can stand in for.
@@ -256,6 +304,7 @@ class RunscDriver:
             environ=self._environ,
             mountinfo=Path("/proc/self/mountinfo").read_text(errors="surrogateescape"),
         )
+        (folder / MOUNTS).write_text(json.dumps(rootfs.uppers(plan, spec.workspace)))
         host = self._limits_of_host()
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
         group = host.group(f"{spec.sandbox_id}-{digest}")
