@@ -200,3 +200,43 @@ async def test_a_run_at_a_terminal_says_what_it_changed(shell: Shell, workspace:
     await terminal.start("run", "--", "sh", "-c", "echo 1 > a; echo 2 > b", cwd=workspace)
     await terminal.until(b"2 files changed in the sandbox: continue-exec diff")
     assert await terminal.end() == 0
+
+
+def test_a_preview_is_looked_at_and_thrown_away_or_kept(shell: Shell, workspace: Path) -> None:
+    shell.inside("echo before > made")
+    done = shell.engine.cli(
+        "run",
+        "--preview",
+        "--",
+        "sh",
+        "-c",
+        "echo out; rm made; echo x > new; echo y > /opt/beside; exit 3",
+        cwd=workspace,
+    )
+    assert (done.returncode, done.stdout) == (3, "out\n")
+    lines = done.stderr.splitlines()
+    assert lines[0] == "In the workspace: 2 files changed." and {"  - made", "  + new"} <= set(lines)
+    assert "  + /opt/beside" in lines
+    run_id = lines[-1].split()[-1]
+    assert shell.inside("cat made; ls") == "before\nmade\nmain.py\nten\n", "the sandbox is as it was"
+    assert shell("preview", "show", run_id).splitlines()[:1] == lines[:1]
+    shell("preview", "discard", run_id)
+    assert "hint: " in shell("preview", "show", run_id, code=125)
+    assert shell.inside("cat made") == "before\n"
+
+    done = shell.engine.cli("run", "--preview", "--", "sh", "-c", "rm made; echo x > new", cwd=workspace)
+    assert done.returncode == 0, done.stderr
+    shell("preview", "keep", done.stderr.split()[-1])
+    assert shell.inside("ls") == "main.py\nnew\nten\n"
+    assert shell("diff", "--names") == "new\n"
+    assert not (workspace / "new").exists()
+
+
+async def test_a_preview_at_a_terminal(shell: Shell, workspace: Path, terminal: Terminal) -> None:
+    await terminal.start("run", "--preview", "--", "sh", "-c", "echo x > new", cwd=workspace)
+    await terminal.until(b"In the workspace: 1 file changed.")
+    await terminal.until(b"[k,d,?]? ")
+    terminal.type(b"k\n")
+    await terminal.until(b"Kept")
+    assert await terminal.end() == 0
+    assert await asyncio.to_thread(shell.inside, "cat new") == "x\n"
