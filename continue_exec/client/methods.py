@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         GitRefs,
         Preview,
         RunChanges,
-        Side,
     )
     from ..protocol.events import RunEvent
     from ..protocol.methods import DoctorReport, EngineStatus, LanguageList, RunList, SandboxList, SyncResult
@@ -178,65 +177,69 @@ class Methods:
         return await self._typed("run.list", workspace=workspace, active=active, limit=limit)  # type: ignore[no-any-return]
 
     async def run_changes(self, run_id: str) -> RunChanges:
-        """What a run changed in the workspace."""
+        """What a run changed in the workspace; waits until that is known."""
         return await self._typed("run.changes", run_id=run_id)  # type: ignore[no-any-return]
 
     async def changes_list(
-        self, *, workspace: Json, paths: Sequence[str] = (), hunks: bool = False, run_id: str | None = None
+        self, workspace: Json, *, paths: Sequence[str] = (), hunks: bool = False, run_id: str | None = None
     ) -> ChangeList:
-        """What the sandbox has otherwise than the host; `hunks`: with the lines."""
-        fields = {"workspace": workspace, "paths": list(paths), "hunks": hunks, "run_id": run_id}
-        return await self._typed("changes.list", **fields)  # type: ignore[no-any-return]
+        """What the sandbox has otherwise than the host, sorted by path."""
+        return await self._typed(  # type: ignore[no-any-return]
+            "changes.list", workspace=workspace, paths=list(paths), hunks=hunks, run_id=run_id
+        )
 
-    async def changes_content(self, *, workspace: Json, path: str, side: Side | str) -> Content:
+    async def changes_content(self, workspace: Json, path: str, side: str) -> Content:
         """One side's version of a path: `host`, `sandbox`, `base` or `merged`."""
-        return await self._typed("changes.content", workspace=workspace, path=path, side=str(side))  # type: ignore[no-any-return]
+        return await self._typed("changes.content", workspace=workspace, path=path, side=side)  # type: ignore[no-any-return]
 
     async def changes_apply(
         self,
-        *,
         workspace: Json,
+        *,
         picks: Sequence[Json] = (),
         all: bool = False,
         yes: Sequence[str] = (),
         dry_run: bool = False,
     ) -> ChangesApplied:
-        """Bring changes home, to the host's files: `picks` are Pick's JSON."""
-        return await self._act("changes.apply", workspace, picks, all, yes, dry_run)  # type: ignore[no-any-return]
+        """Bring changes home, to the host's files. `picks` are Pick's JSON."""
+        return await self._picked("changes.apply", workspace, picks, all, yes, dry_run)  # type: ignore[no-any-return]
 
     async def changes_propose(
         self,
-        *,
         workspace: Json,
+        *,
         picks: Sequence[Json] = (),
         all: bool = False,
         yes: Sequence[str] = (),
         dry_run: bool = False,
     ) -> ChangesProposed:
         """The same as edits, for an editor to make."""
-        return await self._act("changes.propose", workspace, picks, all, yes, dry_run)  # type: ignore[no-any-return]
+        return await self._picked("changes.propose", workspace, picks, all, yes, dry_run)  # type: ignore[no-any-return]
 
     async def changes_discard(
         self,
-        *,
         workspace: Json,
+        *,
         picks: Sequence[Json] = (),
         all: bool = False,
         yes: Sequence[str] = (),
         dry_run: bool = False,
     ) -> ChangesApplied:
         """Set paths inside to what the host has."""
-        return await self._act("changes.discard", workspace, picks, all, yes, dry_run)  # type: ignore[no-any-return]
+        return await self._picked("changes.discard", workspace, picks, all, yes, dry_run)  # type: ignore[no-any-return]
 
-    async def _act(
+    async def _picked(
         self, method: str, workspace: Json, picks: Sequence[Json], all: bool, yes: Sequence[str], dry_run: bool
     ) -> Any:
-        fields = {"picks": list(picks), "all": all, "yes": list(yes), "dry_run": dry_run}
-        return await self._typed(method, workspace=workspace, **fields)
+        return await self._typed(
+            method, workspace=workspace, picks=list(picks), all=all, yes=list(yes), dry_run=dry_run
+        )
 
-    async def changes_rewind(self, *, workspace: Json, run_id: str, dry_run: bool = False) -> ChangesApplied:
+    async def changes_rewind(self, workspace: Json, run_id: str, *, dry_run: bool = False) -> ChangesApplied:
         """Set the workspace inside to what it was before a run."""
-        return await self._typed("changes.rewind", workspace=workspace, run_id=run_id, dry_run=dry_run)  # type: ignore[no-any-return]
+        return await self._typed(  # type: ignore[no-any-return]
+            "changes.rewind", workspace=workspace, run_id=run_id, dry_run=dry_run
+        )
 
     async def git_fetch(self, path: str, *, root: bool = False) -> GitRefs:
         """Bring commits made inside home, as refs/continue-exec/SANDBOX/*."""

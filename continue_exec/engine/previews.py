@@ -179,6 +179,7 @@ class Previews:
             for path in folders.of_mirror(copy.sandbox.id):
                 os.replace(path, path.with_name(path.name.replace(copy.sandbox.id, origin.id)))
         await self._erase(copy.sandbox)
+        self.runs.move(copy.sandbox.id, origin.id)
         live = await self.sandboxes.ensure(origin.workspace)
         if live.review is not None:
             live.review.ended(run_id)

@@ -216,6 +216,11 @@ class Runs:
             lost_log.close()
             self.state.save_run(run.model_copy(update=changes), stream)
 
+    def move(self, sandbox_id: str, other_id: str) -> None:
+        """Ended runs of a sandbox are another's from now on."""
+        for run, stream in self.state.runs(sandbox_id=sandbox_id):
+            self.state.save_run(run.model_copy(update={"sandbox_id": other_id}), stream)
+
     def delete_of(self, sandbox_id: str) -> None:
         """Forget the runs of a sandbox that is being removed, with their logs."""
         self._delete([run.id for run, _ in self.state.runs(sandbox_id=sandbox_id, limit=1_000_000)])
