@@ -25,8 +25,8 @@ class Capability(StrEnum):
     """The workspace's files inside can be read on the host (`workspace_files`): what review needs."""
     COPY = "copy"
     """A second sandbox can be made with the files of a first (`copy`, `files`)."""
-    SNAPSHOT_FILES = "snapshot-files"
     SNAPSHOT_MEMORY = "snapshot-memory"
+    """All that runs can be saved and go on later, after a reboot too (`save_memory`)."""
 
 
 @dataclass(frozen=True)
@@ -109,18 +109,23 @@ class Driver(Protocol):
         """What this driver can do on this host, as this user."""
         ...
 
-    async def start(self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None) -> Machine:
+    async def start(
+        self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None, memory: Path | None = None
+    ) -> Machine:
         """Make the sandbox if `spec.folder` is empty, then boot it. Files of an earlier boot are as they were.
 
         With Capability.FIRST_FILES, `fill` is called if the sandbox has never been booted, again if an earlier try was
         interrupted, and then nothing of that try is left. What it raises, this raises. `bell` may be called or not.
+
+        With Capability.SNAPSHOT_MEMORY, `memory` may name what `save_memory` wrote, of this sandbox or of one whose
+        files this one has: then all that ran goes on. The files must be what they were then.
 
         A boot that fails leaves no process, no mount, and the files untouched.
 
         Raises:
             HostUnready: a precondition is missing (fail closed).
             DiskFull: no room.
-            SandboxFailed: it did not come up; `data["log"]` names the log.
+            SandboxFailed: it did not come up; `data["log"]` names the log. Or `memory` does not fit this host.
         """
         ...
 
@@ -132,6 +137,16 @@ class Driver(Protocol):
         """Where the workspace's files inside lie on the host, whether it runs or not. Needs Capability.WORKSPACE_FILES.
 
         Returns a folder of this user's own, and the path below it, of which code inside may have written every part.
+        """
+        ...
+
+    async def save_memory(self, spec: SandboxSpec, image: Path) -> None:
+        """Write all that runs into the folder `image`, for `start`, and end it. The agent must have hung up.
+
+        Needs Capability.SNAPSHOT_MEMORY.
+
+        Raises:
+            DiskFull, SandboxFailed: there is no image. The sandbox may have ended; its files are as they were.
         """
         ...
 

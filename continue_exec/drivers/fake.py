@@ -36,7 +36,9 @@ class FakeDriver:
         """As little as the engine can do with."""
         return frozenset({Capability.PAUSE})
 
-    async def start(self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None) -> Machine:
+    async def start(
+        self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None, memory: Path | None = None
+    ) -> Machine:
         """Start the agent, or find it running. It is a child of nobody in particular: it outlives the engine. There is
         nothing to fill, as its files are the host's own."""
         if (machine := await self.connect(spec)) is not None:
@@ -68,6 +70,10 @@ class FakeDriver:
     def workspace_files(self, spec: SandboxSpec) -> tuple[Path, str]:
         """Not here: the workspace inside is the host's own."""
         raise NotSupported("The fake driver has no copy of the workspace")
+
+    async def save_memory(self, spec: SandboxSpec, image: Path) -> None:
+        """Not here: the agent is a plain process."""
+        raise NotSupported("The fake driver cannot save memory")
 
     async def copy(self, spec: SandboxSpec, other: SandboxSpec) -> None:
         """Not here, for the same reason."""

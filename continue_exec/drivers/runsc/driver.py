@@ -27,7 +27,7 @@ from typing import Any
 from ... import paths
 from ...errors import HostUnready, SandboxFailed
 from ..base import Bell, Capability, Check, Fill, Machine, SandboxSpec
-from . import bundle, cgroups, copying, failures, layer, locate, processes, record, removal, rootfs
+from . import bundle, cgroups, copying, failures, layer, locate, memory, processes, record, removal, rootfs
 from .places import Places
 
 CONTAINER_ID = "sb"
@@ -37,7 +37,7 @@ CONFIG = "config.json"
 """Its name is runsc's. Written last, so a sandbox without it has never run."""
 
 MOUNTS = "mounts.json"
-"""Which path inside each folder of `over` belongs to."""
+"""What the last start was of: the template, and which path inside each folder of `over` belongs to."""
 
 ASIDE = ".old"
 """Ending of a folder's name whose files were replaced (`move`)."""
@@ -97,15 +97,17 @@ class RunscDriver:
         """Limits that can be enforced here. On processes always: gVisor itself does."""
         controllers = self._limits_of_host().controllers
         found = {Capability.LIMIT_PROCESSES, Capability.PAUSE, Capability.FIRST_FILES, Capability.WORKSPACE_FILES}
-        found.add(Capability.COPY)
+        found |= {Capability.COPY, Capability.SNAPSHOT_MEMORY}
         if "memory" in controllers:
             found.add(Capability.LIMIT_MEMORY)
         if "cpu" in controllers:
             found.add(Capability.LIMIT_CPU)
         return frozenset(found)
 
-    async def start(self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None) -> Machine:
-        """Boot it. See `Driver.start`."""
+    async def start(
+        self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None, memory: Path | None = None
+    ) -> Machine:
+        """Boot it, or wake it. See `Driver.start`."""
         async with self._lock(spec):
             await self._tidy(spec)
             await self._end(spec)
@@ -115,7 +117,7 @@ class RunscDriver:
                     await removal.empty(spec.folder / name)
             helper = await self._spawn(spec)
             try:
-                prepared = await asyncio.to_thread(self._prepare, spec)
+                prepared = await asyncio.to_thread(self._prepare, spec, memory)
                 if fresh and fill is not None:
                     await fill(prepared.places.folder)
                 return await self._launch(spec, helper, prepared, bell)
@@ -142,6 +144,20 @@ class RunscDriver:
         private = rootfs.private_workspace(spec.folder, spec.workspace)
         return (private, "") if private.is_dir() else (spec.folder / "upper", str(spec.workspace))
 
+    async def save_memory(self, spec: SandboxSpec, image: Path) -> None:
+        """By runsc's checkpoint; the sandbox ends with it."""
+        async with self._lock(spec):
+            await removal.empty(image)
+            paths.private(image)
+            try:
+                template = json.loads((spec.folder / MOUNTS).read_text())["template"]
+                flags = _flags(self._state(spec))
+                await memory.save(locate.require(self._explicit), flags, CONTAINER_ID, image, template)
+            except BaseException:
+                await asyncio.shield(removal.empty(image))
+                raise
+            await self._end(spec)
+
     async def copy(self, spec: SandboxSpec, other: SandboxSpec) -> None:
         """The overlays' uppers, while the sentry is stopped."""
         async with self._lock(other):
@@ -164,7 +180,7 @@ class RunscDriver:
     def files(self, spec: SandboxSpec) -> dict[str, tuple[int, ...]]:
         """What is in the uppers."""
         found = {"/" + path: what for path, what in copying.listing(spec.folder / "upper").items()}
-        for name, inside in json.loads((spec.folder / MOUNTS).read_text()).items():
+        for name, inside in json.loads((spec.folder / MOUNTS).read_text())["over"].items():
             upper = spec.folder / "over" / name / "upper"
             found |= {f"{inside}/{path}": what for path, what in copying.listing(upper).items()}
         return found
@@ -276,8 +292,12 @@ class RunscDriver:
         finally:
             os.close(log)
 
-    def _prepare(self, spec: SandboxSpec) -> _Prepared:
-        """Everything on disk that the launch needs. Blocks: runs in a thread."""
+    def _prepare(self, spec: SandboxSpec, image: Path | None) -> _Prepared:
+        """Everything on disk that the launch needs. Blocks: runs in a thread.
+
+        Raises:
+            SandboxFailed: `image`, which is to be woken from, does not fit.
+        """
         if platform.machine() not in _ARCHITECTURES:
             raise HostUnready(
                 f"gVisor does not run on {platform.machine()}", hint="It runs on x86_64 and aarch64 machines."
@@ -304,7 +324,11 @@ class RunscDriver:
             environ=self._environ,
             mountinfo=Path("/proc/self/mountinfo").read_text(errors="surrogateescape"),
         )
-        (folder / MOUNTS).write_text(json.dumps(rootfs.uppers(plan, spec.workspace)))
+        template = _template(under)
+        if image is not None and (why := memory.unfit(image, runsc, template)):
+            raise SandboxFailed(f"The memory that was saved cannot be used: {why}")
+        uppers = rootfs.uppers(plan, spec.workspace)
+        (folder / MOUNTS).write_text(json.dumps({"template": template, "over": uppers}))
         host = self._limits_of_host()
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
         group = host.group(f"{spec.sandbox_id}-{digest}")
@@ -322,13 +346,9 @@ class RunscDriver:
         record.save(folder, remembered)
         argv = [
             str(runsc),
-            f"--root={state}",
-            "--network=none",
-            "--overlay2=none",
-            "--host-uds=open",
-            "--file-access-mounts=shared",
+            *_flags(state),
             *(["--ignore-cgroups"] if made_by_runsc is None else []),
-            "run",
+            *(["run"] if image is None else ["restore", f"--image-path={image}"]),
             "--detach",
             f"--bundle={folder}",
             f"--pid-file={folder / 'pid'}",
@@ -407,3 +427,19 @@ class RunscDriver:
         if found is not None:
             cgroups.remove(found.cgroup)
         record.remove(spec.folder)
+
+
+def _template(under: layer.Layer) -> str:
+    """Names what the machine's own files are made of."""
+    return f"{under.root.parent.name} {memory.programs()}"
+
+
+def _flags(state: Path) -> list[str]:
+    """runsc's global flags, the same for every call that concerns a sandbox."""
+    return [
+        f"--root={state}",
+        "--network=none",
+        "--overlay2=none",
+        "--host-uds=open",
+        "--file-access-mounts=shared",
+    ]
