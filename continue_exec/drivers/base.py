@@ -91,6 +91,11 @@ class Fill(Protocol):
         ...
 
 
+Bell = Callable[[Path], None]
+"""Called by `start` with the agent's doorbell, while the sandbox boots: what is written to it from then on reaches the
+agent, if there will be one."""
+
+
 class Driver(Protocol):
     """A place where sandboxes live. All methods may be called from the event loop; none blocks it."""
 
@@ -104,11 +109,11 @@ class Driver(Protocol):
         """What this driver can do on this host, as this user."""
         ...
 
-    async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
+    async def start(self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None) -> Machine:
         """Make the sandbox if `spec.folder` is empty, then boot it. Files of an earlier boot are as they were.
 
         With Capability.FIRST_FILES, `fill` is called if the sandbox has never been booted, again if an earlier try was
-        interrupted, and then nothing of that try is left. What it raises, this raises.
+        interrupted, and then nothing of that try is left. What it raises, this raises. `bell` may be called or not.
 
         A boot that fails leaves no process, no mount, and the files untouched.
 

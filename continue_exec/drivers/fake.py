@@ -13,7 +13,7 @@ import signal
 from pathlib import Path
 
 from ..errors import NotSupported, SandboxFailed
-from .base import Capability, Check, Fill, Machine, SandboxSpec
+from .base import Bell, Capability, Check, Fill, Machine, SandboxSpec
 from .runsc.processes import HostProcess, start_time
 
 STOP_TIMEOUT_S = 5.0
@@ -36,7 +36,7 @@ class FakeDriver:
         """As little as the engine can do with."""
         return frozenset({Capability.PAUSE})
 
-    async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
+    async def start(self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None) -> Machine:
         """Start the agent, or find it running. It is a child of nobody in particular: it outlives the engine. There is
         nothing to fill, as its files are the host's own."""
         if (machine := await self.connect(spec)) is not None:

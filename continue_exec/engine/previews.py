@@ -28,6 +28,7 @@ from ..paths import private
 from ..protocol import changes as c
 from ..protocol import methods as m
 from .live import Live
+from .opening import Opening
 from .runs import Runs
 from .sandboxes import Sandboxes
 
@@ -105,8 +106,10 @@ class Previews:
             await driver.copy(live.spec, spec)
             await asyncio.to_thread(_copy_memory, folders.of_mirror(live.sandbox.id), live.sandbox.id, sandbox.id)
         mirror = self.sandboxes.mirror(spec)
-        machine = await driver.start(spec)
-        copy = await self.sandboxes.connect(sandbox, spec, machine, mirror, None)
+        opening = Opening(spec, self.sandboxes.networks)
+        undo.push_async_callback(opening.close)
+        machine = await driver.start(spec, None, opening.ring)
+        copy = await self.sandboxes.connect(sandbox, opening, machine, mirror, None)
         copy.sandbox = copy.sandbox.model_copy(update={"state": SandboxState.RUNNING})
         # The copy is reviewed as a whole, by `show`.
         if copy.review is not None:

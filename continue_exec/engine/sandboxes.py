@@ -36,6 +36,7 @@ from .folders import Folders
 from .history import History
 from .live import Live
 from .networks import Networks
+from .opening import Opening
 from .review import Review
 from .runs import Runs
 from .workspaces import Buffers
@@ -166,9 +167,11 @@ class Sandboxes:
             async with AsyncExitStack() as undo:
                 mirror = await self._watch(spec)
                 undo.push_async_callback(mirror.stop)
+                opening = Opening(spec, self.networks)
+                undo.push_async_callback(opening.close)
                 first = FirstFiles(spec, mirror, self.networks)
-                machine = await self.driver.start(spec, first)
-                live = await self._open(sandbox, spec, machine, mirror, first if fresh else None)
+                machine = await self.driver.start(spec, first, opening.ring)
+                live = await self._open(sandbox, opening, machine, mirror, first if fresh else None)
                 undo.pop_all()
             return live
         except BaseException as error:
@@ -207,11 +210,11 @@ class Sandboxes:
         return SafeFolder(*self.driver.workspace_files(spec))
 
     async def _open(
-        self, sandbox: Sandbox, spec: SandboxSpec, machine: Machine, mirror: Mirror, first: FirstFiles | None
+        self, sandbox: Sandbox, opening: Opening, machine: Machine, mirror: Mirror, first: FirstFiles | None
     ) -> Live:
         """Connect to a workspace's sandbox that is up, and take it into our hands."""
         async with AsyncExitStack() as undo:
-            live = await self.connect(sandbox, spec, machine, mirror, first)
+            live = await self.connect(sandbox, opening, machine, mirror, first)
             undo.push_async_callback(self.let_go, live)
             live.sandbox = self._set(live.sandbox, SandboxState.RUNNING)
             await self.runs.adopt(live, live.agent.hello)
@@ -225,23 +228,22 @@ class Sandboxes:
         return live
 
     async def connect(
-        self, sandbox: Sandbox, spec: SandboxSpec, machine: Machine, mirror: Mirror, first: FirstFiles | None
+        self, sandbox: Sandbox, opening: Opening, machine: Machine, mirror: Mirror, first: FirstFiles | None
     ) -> Live:
         """Connect to a sandbox that is up, and give it its way out and, if it is new, its `first` files.
 
         Nobody has it yet but the caller.
         """
         async with AsyncExitStack() as undo:
-            live: Live | None = None
-            egress = await self.networks.open(spec.sockets / "egress.sock", lambda d: live.decided(d) if live else None)
+            egress, agent = await opening.take(machine.doorbell)
             undo.push_async_callback(egress.close)
-            agent = await AgentConnection.open(machine.doorbell, spec.sockets)
             undo.push_async_callback(agent.close)
             carried = await self.networks.carried()
             if first is not None and (items := first.remaining(carried)):
                 await agent.push("/", items)
             sandbox = sandbox.model_copy(update={"isolation": machine.isolation, "rootless": machine.rootless})
-            live = Live(sandbox, spec, machine, agent, mirror, egress, env={**machine.env, **carried.env})
+            live = Live(sandbox, opening.spec, machine, agent, mirror, egress, env={**machine.env, **carried.env})
+            opening.decided = live.decided
             for client, texts in self.buffers.of(live.workspace).items():
                 mirror.set_buffers(client, texts)
             if mirror.inside is not None:
@@ -314,7 +316,9 @@ class Sandboxes:
         async with AsyncExitStack() as undo:
             mirror = await self._watch(spec)
             undo.push_async_callback(mirror.stop)
-            await self._open(sandbox, spec, machine, mirror, None)
+            opening = Opening(spec, self.networks)
+            undo.push_async_callback(opening.close)
+            await self._open(sandbox, opening, machine, mirror, None)
             undo.pop_all()
         log.info("adopted %s", sandbox.id)
 

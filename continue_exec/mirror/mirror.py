@@ -198,11 +198,12 @@ class Mirror:
             self._changes = Changes()
             remaining = Changes(rescan=True)
             try:
-                buffers = self._buffers.current()
-                plan = await self._plan(watcher, remaining, buffers)
+                reader = Reader(self.root, self._filter, self._state, self._left_out)
+                seeding = Seeding(reader, watcher, self._buffers.current())
+                done = await _in_thread(lambda: seeding.run(program, folder), seeding.stop)
+                # Deleted while we looked: what is missing below it means nothing.
                 self._check_root()
-                seeding = Seeding(Reader(self.root, self._filter, self._state, self._left_out), plan, buffers)
-                if await _in_thread(lambda: seeding.run(program, folder), seeding.stop):
+                if done:
                     await _in_thread(lambda: self._state.record(seeding.batch.seen))
                     remaining = Changes(paths=seeding.batch.again)
                     self._seeded = (seeding.files, seeding.batch.size, (time.perf_counter() - started) * 1000)

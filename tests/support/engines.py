@@ -69,14 +69,6 @@ def stop() -> None:
     _with_client(clear)
 
 
-def _with_client(act: Callable[[Client], Awaitable[T]]) -> T:
-    async def call() -> T:
-        async with Client(name="tests") as client:
-            return await act(client)
-
-    return asyncio.run(call())
-
-
 async def kill_engine(client: Client) -> None:
     """As by the OOM killer: with -9, and wait until the kernel is done with it."""
     pid = (await client.engine_status()).pid
@@ -90,3 +82,11 @@ async def kill_engine(client: Client) -> None:
         loop.remove_reader(fd)
     finally:
         os.close(fd)
+
+
+def _with_client(act: Callable[[Client], Awaitable[T]]) -> T:
+    async def call() -> T:
+        async with Client(name="tests") as client:
+            return await act(client)
+
+    return asyncio.run(call())

@@ -26,7 +26,7 @@ from typing import Any
 
 from ... import paths
 from ...errors import HostUnready, SandboxFailed
-from ..base import Capability, Check, Fill, Machine, SandboxSpec
+from ..base import Bell, Capability, Check, Fill, Machine, SandboxSpec
 from . import bundle, cgroups, copying, failures, layer, locate, processes, record, removal, rootfs
 from .places import Places
 
@@ -104,7 +104,7 @@ class RunscDriver:
             found.add(Capability.LIMIT_CPU)
         return frozenset(found)
 
-    async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
+    async def start(self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None) -> Machine:
         """Boot it. See `Driver.start`."""
         async with self._lock(spec):
             await self._tidy(spec)
@@ -118,7 +118,7 @@ class RunscDriver:
                 prepared = await asyncio.to_thread(self._prepare, spec)
                 if fresh and fill is not None:
                     await fill(prepared.places.folder)
-                return await self._launch(spec, helper, prepared)
+                return await self._launch(spec, helper, prepared, bell)
             except BaseException as error:
                 if helper.returncode is None:
                     helper.kill()
@@ -348,18 +348,26 @@ class RunscDriver:
         }
         return _Prepared(launch, json.dumps(config), plan.places, remembered)
 
-    async def _launch(self, spec: SandboxSpec, helper: asyncio.subprocess.Process, prepared: _Prepared) -> Machine:
+    async def _launch(
+        self, spec: SandboxSpec, helper: asyncio.subprocess.Process, prepared: _Prepared, bell: Bell | None
+    ) -> Machine:
         """Hand the launcher its plan and wait until runsc says that the sandbox is up."""
         log = spec.folder / "log"
         start = log.stat().st_size
         (spec.folder / CONFIG).write_text(prepared.config)
+        # Open for reading too, so that what is written to it before the sandbox has it is kept (fifo(7)).
+        doorbell = os.open(spec.folder / "bell", os.O_RDWR | os.O_CLOEXEC)
         try:
+            if bell is not None:
+                bell(spec.folder / "bell")
             async with asyncio.timeout(START_TIMEOUT_S):
                 said, _ = await helper.communicate(marshal.dumps(prepared.plan, 2))
         except TimeoutError:
             raise SandboxFailed(
                 f"runsc did not start the sandbox within {START_TIMEOUT_S:.0f} s", data={"log": str(log)}
             ) from None
+        finally:
+            os.close(doorbell)
         if said:
             raise failures.of_launcher(said.decode(errors="replace"), spec.folder, log)
         if helper.returncode != 0:
