@@ -14,7 +14,7 @@ from . import options as common
 from . import patch, review, say, terminal
 from .pager import Page
 
-NOTE_SECONDS = 0.3
+NOTE_SECONDS = 0.2
 """For the engine to say what a run has changed: whoever waits for the prompt does not wait for this."""
 
 AHEAD = 16
