@@ -108,6 +108,19 @@ class Review:
         async with self.mirror.lock:
             return await asyncio.to_thread(self._deltas, tuple(only))
 
+    async def delta(self, path: str) -> Delta | None:
+        """What just this path has otherwise, without a look at the rest of the tree. After a flush."""
+        async with self.mirror.lock:
+            return await asyncio.to_thread(self._delta, path)
+
+    def _delta(self, path: str) -> Delta | None:
+        there, seen = self.files.look(path), self.mirror.state.entries.get(path)
+        host = HostSide(self.home.files, self.mirror.root, self.mirror.buffers())
+        found = changes.compare(
+            {} if there is None else {path: there}, {} if seen is None else {path: seen}, self.inside, host, (path,)
+        )
+        return found[0] if found else None
+
     def _deltas(self, only: tuple[str, ...]) -> list[Delta]:
         self._fresh_rules()
         found = self.inside.scan(self.rules)

@@ -46,6 +46,8 @@ async def apply(options: Namespace) -> int:
     """Bring home what was named, or what is chosen."""
     named = [*options.paths, *options.yes, *options.merged, *options.sandbox]
     async with Client() as client:
+        if options.all and not (named or options.hunk):
+            return await _carry_out(client, "changes.apply", options, [], [], "Applied")
         found = await review.fetch(client, named if not (options.hunk or options.all) else (), hunks=True)
         if named or options.hunk or options.all:
             picks = list(_picks(found, options, options.paths, versions=False))
@@ -80,8 +82,7 @@ async def discard(options: Namespace) -> int:
     async with Client() as client:
         found = await review.fetch(client, options.paths if not options.hunk else (), hunks=True)
         if options.paths or options.hunk or options.all:
-            names = ["."] if options.all else options.paths
-            names = [found.root] if options.all else names
+            names = [found.root] if options.all else options.paths
             picks = list(_picks(found, options, names, versions=True))
         else:
             _somebody_to_ask("discard")

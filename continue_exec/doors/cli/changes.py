@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from ...client import Client
 from ...errors import ContinueExecError, InvalidRequest
@@ -14,8 +14,13 @@ from . import options as common
 from . import patch, review, say, terminal
 from .pager import Page
 
-NOTE_SECONDS = 0.3
+NOTE_SECONDS = 0.2
 """For the engine to say what a run has changed: whoever waits for the prompt does not wait for this."""
+
+AHEAD = 16
+"""Changes that the engine is asked about at once."""
+
+T = TypeVar("T")
 
 BAR = 40
 """Characters of the longest bar of --stat."""
@@ -78,10 +83,9 @@ async def _print(client: Client, found: review.Changes, options: Namespace) -> N
             for line in stat(list(found), paint):
                 page.line(line)
             return
-        for change in found:
+        async for change, (host,) in ahead(found.all, lambda change: [review.host_text(client, change)]):
             if page.closed:
                 break
-            host = await review.host_text(client, change)
             for line in patch.shown(change, host, paint, options.context):
                 page.line(line)
             if change.get("conflict") and change.get("hunks"):
@@ -97,17 +101,38 @@ async def conflict(client: Client, change: review.Change, paint: patch.Paint) ->
 
 
 async def _print_patch(client: Client, found: review.Changes) -> None:
+    def sides(change: review.Change) -> list[Awaitable[dict[str, Any] | None]]:
+        old = change.get("old_path") or change["path"]
+        lines = bool(change.get("hunks"))
+        # What the hunks tell need not be asked for.
+        host = change["kind"] != "added" and not (lines and change["kind"] == "deleted")
+        inside = change["kind"] != "deleted" and not lines
+        return [
+            review.content(client, old, "host") if host else _nothing(),
+            review.content(client, change["path"], "sandbox") if inside else _nothing(),
+        ]
+
     with Page(use=False) as page:
-        for change in found:
+        async for change, (host, inside) in ahead(found.all, sides):
             if "folder" in (change["type"], change.get("old_type")):
                 say.line(f"not in the patch, for git keeps no folders: {say.short(change['path'], 500)}")
-            host = inside = None
-            if change["kind"] != "added":
-                host = await review.content(client, change.get("old_path") or change["path"], "host")
-            if change["kind"] != "deleted":
-                inside = await review.content(client, change["path"], "sandbox")
             for line in patch.patch(change, host, inside):
                 page.line(line)
+
+
+async def _nothing() -> None:
+    return None
+
+
+async def ahead(
+    changes: Sequence[review.Change], ask: Callable[[review.Change], Sequence[Awaitable[T]]]
+) -> AsyncIterator[tuple[review.Change, Sequence[T]]]:
+    """Each change with the answers to what is asked about it: some changes ahead, for thousands are not rare."""
+    for at in range(0, len(changes), AHEAD):
+        some = changes[at : at + AHEAD]
+        answers = await asyncio.gather(*(asyncio.gather(*ask(change)) for change in some))
+        for pair in zip(some, answers, strict=True):
+            yield pair
 
 
 # --stat

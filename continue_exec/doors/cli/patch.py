@@ -206,7 +206,8 @@ _VISIBLE = _Visible()
 
 
 def patch(change: Mapping[str, Any], host: Mapping[str, Any] | None, inside: Mapping[str, Any] | None) -> Iterator[str]:
-    """Lines that `git apply` takes, without ends. `host` and `inside` are the two sides' Content.
+    """Lines that `git apply` takes, without ends. `host` and `inside` are the two sides' Content; of a change with
+    hunks only the host's is needed, and none of one that is added or deleted.
 
     Git knows no empty folders, so a folder gives nothing.
     """
@@ -223,6 +224,11 @@ def patch(change: Mapping[str, Any], host: Mapping[str, Any] | None, inside: Map
     old, new = change.get("old_path") or change["path"], change["path"]
     yield f"diff --git {quoted('a/', old)} {quoted('b/', new)}"
     yield from _extended(change, exact=False)
+    if hunks := change.get("hunks"):
+        yield from _names(change)
+        text = (host or {}).get("text")
+        yield from _written(blocks(hunks, None if text is None else split(text), joined=True))
+        return
     before, after = _blob(host), _blob(inside)
     if kind == "deleted":
         after = b""
@@ -239,8 +245,11 @@ def patch(change: Mapping[str, Any], host: Mapping[str, Any] | None, inside: Map
         yield from _binary(after)
         return
     yield from _names(change)
-    hunks = change.get("hunks") or _whole(*texts)
-    for block in blocks(hunks, split(texts[0]), joined=True):
+    yield from _written(blocks(_whole(*texts), split(texts[0]), joined=True))
+
+
+def _written(found: Sequence[Block]) -> Iterator[str]:
+    for block in found:
         yield block.head
         yield from block.body
 
