@@ -53,7 +53,7 @@ class SandboxSpec:
     sockets: Path
     """Host folder bound read-only to /run/continue-exec inside: others make `agent.sock` and `egress.sock` there."""
     workspace: Path
-    """Same path inside. The driver makes it as an empty folder; the mirror fills it through the agent."""
+    """Same path inside. The driver makes it as a folder; the mirror fills it, by `Fill` or through the agent."""
     agent: Path
     """The agent's binary on the host."""
     limits: Limits = field(default_factory=Limits)

@@ -147,6 +147,38 @@ async def test_first_files_are_as_if_written_inside(gvisor: Driving, workspace: 
     assert (result.stdout, result.code) == ("first\nmore\nother\n", 0), result.stderr
 
 
+async def test_a_first_mirror_is_roots_inside_and_as_it_was(gvisor: Driving) -> None:
+    host = Path(gvisor.spec["folder"]).parent / "host"
+    for folder in (host, host / "closed", host / "plain"):
+        folder.mkdir()
+    (host / "closed" / "f").write_text("f")
+    (host / "plain" / "run").write_text("#!/bin/sh\necho ran\n")
+    (host / "plain" / "run").chmod(0o555)
+    (host / "plain" / "g").write_text("g")
+    (host / "plain" / "g").chmod(0o604)
+    (host / "link").symlink_to("plain/g")
+    (host / "closed").chmod(0o511)
+    if gvisor.user is not None and os.geteuid() == 0:
+        for path in (host, *host.rglob("*")):
+            os.chown(path, gvisor.user.uid, gvisor.user.gid, follow_symlinks=False)
+
+    await gvisor.do("start", mirror=str(host))
+
+    result = await gvisor.sh("find . -mindepth 1 -printf '%p %y %m %U %G %l\n' | sort; plain/run; cat link closed/f")
+    assert result.stdout.splitlines() == [
+        "./closed d 511 0 0 ",
+        "./closed/f f 644 0 0 ",
+        "./link l 777 0 0 plain/g",
+        "./plain d 755 0 0 ",
+        "./plain/g f 604 0 0 ",
+        "./plain/run f 555 0 0 ",
+        "ran",
+        "gf",
+    ], result.stderr
+    result = await gvisor.sh("rm -r closed && echo more >> plain/run && mv plain other && chown 0:0 other/g && ls -A")
+    assert result.stdout.split() == ["link", "other"], result.stderr
+
+
 async def test_first_files_that_were_interrupted_are_begun_anew(gvisor: Driving) -> None:
     workspace = gvisor.spec["workspace"]
     assert await gvisor.do("start", fill={f"{workspace}/half": "half", f"{workspace}/rest": None}) == "stalled"

@@ -2,7 +2,8 @@
 
     argv     driver (`runsc` or `fake`), folder for the template's layers, path of runsc or ""
     stdin    {"do": "start", "spec": {...}} per line; also connect, stop, destroy, check, capabilities, and
-             run (argv in the sandbox, through the real agent); start may have `fill`, path inside → text
+             run (argv in the sandbox, through the real agent); start may have `fill`, path inside →
+             text, and `mirror`, a folder whose files are to be the workspace's, by the mirror
     stdout   {"ok": ...} or {"error": {...}} per line
 
 It uses nothing of the tests, because the ordinary user may not be able to read them: it is given as `python -c`.
@@ -23,6 +24,9 @@ from continue_exec.drivers.base import Driver, Machine, SandboxSpec
 from continue_exec.drivers.fake import FakeDriver
 from continue_exec.drivers.runsc import RunscDriver
 from continue_exec.errors import ContinueExecError
+from continue_exec.mirror.filter import IgnoreRules
+from continue_exec.mirror.mirror import Mirror
+from continue_exec.mirror.state import MirrorState
 from continue_exec.model import Limits
 from continue_exec.protocol.agent import Exec, Exited
 from continue_exec.protocol.frames import Kind
@@ -81,8 +85,10 @@ async def run(machine: Machine, spec: SandboxSpec, argv: list[str]) -> dict[str,
 class Filler:
     """A `Fill`. A text of None: it stalls there, for ever."""
 
-    def __init__(self, texts: dict[str, str | None]) -> None:
+    def __init__(self, spec: SandboxSpec, texts: dict[str, str | None], mirrored: str) -> None:
+        self.spec = spec
         self.texts = texts
+        self.mirrored = mirrored
         self.filled: list[str] = []
         self.nowhere: list[str] = []
 
@@ -96,6 +102,11 @@ class Filler:
             else:
                 (folder / Path(path).name).write_text(text or "")
                 self.filled.append(path)
+        if self.mirrored and (folder := place(self.spec.workspace)) is not None:
+            mirror = Mirror(Path(self.mirrored), IgnoreRules(), MirrorState(self.spec.folder.parent / "mirror.state"))
+            await mirror.start()
+            await mirror.seed(self.spec.agent, folder)
+            await mirror.stop()
 
 
 async def do(driver: Driver, order: dict[str, Any]) -> Any:
@@ -106,7 +117,7 @@ async def do(driver: Driver, order: dict[str, Any]) -> Any:
         return sorted(driver.capabilities())
     spec = spec_of(order["spec"])
     if verb == "start":
-        filler = Filler(order.get("fill", {}))
+        filler = Filler(spec, order.get("fill", {}), order.get("mirror", ""))
         machine = machine_of(await driver.start(spec, filler))
         return {**(machine or {}), "filled": filler.filled, "nowhere": filler.nowhere} if "fill" in order else machine
     if verb == "connect":
