@@ -36,6 +36,10 @@ class Folders:
         """What the mirror knows to be inside. Beside the driver's folder, which the driver may empty."""
         return self.home / "mirror" / f"{sandbox_id}.state"
 
+    def memory(self, sandbox_id: str) -> Path:
+        """All that ran in one that is on standby."""
+        return self.home / "memory" / sandbox_id
+
     def bases(self, sandbox_id: str) -> Path:
         """Texts that both sides last had in common (mirror/blobs.py)."""
         return self.home / "mirror" / f"{sandbox_id}.bases"

@@ -7,6 +7,7 @@ import logging
 import time
 
 from ..errors import ContinueExecError
+from . import standby
 from .engine import Engine
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,8 @@ async def watch(engine: Engine) -> None:
         await asyncio.sleep(min(TICK_S, times.sandbox_pause_s, times.sandbox_idle_s, times.engine_idle_s))
         for live in list(engine.sandboxes.live.values()):
             try:
-                if await engine.sandboxes.rest(live):
-                    log.info("stopped idle %s", live.sandbox.id)
+                if await standby.rest(engine.sandboxes, live):
+                    log.info("%s rests", live.sandbox.id)
             except ContinueExecError as error:
                 log.warning("%s: %s", live.sandbox.id, error)
         try:

@@ -100,6 +100,8 @@ class Runs:
             self._end(live, active, RunState.FAILED, error.message, **error.to_wire())
             raise
         self._arm(live, active)
+        while live.news:
+            active.notice(*live.news.pop(0))
         if live.mirror.contested:
             active.notice("conflict", _contested(live.mirror.contested))
         return active

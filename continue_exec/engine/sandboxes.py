@@ -30,7 +30,7 @@ from ..model import SANDBOX_TRANSITIONS, Limits, Sandbox, SandboxState, Workspac
 from ..paths import private
 from ..protocol.methods import SandboxRef
 from ..store.state import State
-from . import workspaces
+from . import standby, workspaces
 from .first_files import FirstFiles
 from .folders import Folders
 from .history import History
@@ -141,6 +141,7 @@ class Sandboxes:
     async def _start(self, workspace: Workspace) -> Live:
         sandbox = self.state.sandbox_of(workspace.path)
         fresh = sandbox is None
+        asleep = sandbox is not None and sandbox.state is SandboxState.STANDBY
         now = time.time()
         if sandbox is None:
             sandbox = Sandbox(
@@ -156,10 +157,10 @@ class Sandboxes:
             )
             self.state.save_sandbox(sandbox)
         else:
-            sandbox = self._set(
+            sandbox = self.set(
                 sandbox, SandboxState.STOPPED if sandbox.state is SandboxState.RUNNING else sandbox.state
             )
-            sandbox = self._set(sandbox.model_copy(update={"limits": self._limits()}), SandboxState.CREATING)
+            sandbox = self.set(sandbox.model_copy(update={"limits": self._limits()}), SandboxState.CREATING)
         spec = self.spec(sandbox)
         private(spec.folder)
         private(spec.sockets)
@@ -170,8 +171,9 @@ class Sandboxes:
                 opening = Opening(spec, self.networks)
                 undo.push_async_callback(opening.close)
                 first = FirstFiles(spec, mirror, self.networks)
-                machine = await self.driver.start(spec, first, opening.ring)
+                machine, news = await standby.start(self, spec, first, opening, asleep)
                 live = await self._open(sandbox, opening, machine, mirror, first if fresh else None)
+                live.news += news
                 undo.pop_all()
             return live
         except BaseException as error:
@@ -186,7 +188,7 @@ class Sandboxes:
             await self._erase(sandbox)
         else:
             reason = error.message if isinstance(error, ContinueExecError) else "interrupted"
-            self._set(sandbox, SandboxState.FAILED, reason)
+            self.set(sandbox, SandboxState.FAILED, reason)
 
     async def _watch(self, spec: SandboxSpec) -> Mirror:
         """The workspace's mirror, watching and with editors' texts; nothing is written yet."""
@@ -216,7 +218,7 @@ class Sandboxes:
         async with AsyncExitStack() as undo:
             live = await self.connect(sandbox, opening, machine, mirror, first)
             undo.push_async_callback(self.let_go, live)
-            live.sandbox = self._set(live.sandbox, SandboxState.RUNNING)
+            live.sandbox = self.set(live.sandbox, SandboxState.RUNNING)
             await self.runs.adopt(live, live.agent.hello)
             # Last: what failed on the way is in nobody's hands.
             self.live[live.workspace] = live
@@ -275,7 +277,8 @@ class Sandboxes:
         chosen = self.settings
         return Limits(memory_bytes=chosen.memory_bytes, cpus=chosen.cpus, processes=chosen.processes)
 
-    def _set(self, sandbox: Sandbox, state: SandboxState, reason: str = "") -> Sandbox:
+    def set(self, sandbox: Sandbox, state: SandboxState, reason: str = "") -> Sandbox:
+        """Note a change of state, which must be legal, and why."""
         SANDBOX_TRANSITIONS.check(sandbox.state, state)
         sandbox = sandbox.model_copy(update={"state": state, "reason": reason, "used_at": time.time()})
         self.state.save_sandbox(sandbox)
@@ -327,7 +330,7 @@ class Sandboxes:
         await self.driver.stop(self.spec(sandbox))
         self.runs.lose(sandbox.id, reason)
         final = SandboxState.FAILED if sandbox.state is SandboxState.CREATING else SandboxState.STOPPED
-        self._set(sandbox, final, reason)
+        self.set(sandbox, final, reason)
 
     async def _guard(self, live: Live) -> None:
         """Wait until the agent's connection is lost; then find the sandbox again, or say that it has ended."""
@@ -366,7 +369,7 @@ class Sandboxes:
                 return
         except ContinueExecError as error:
             log.warning("%s: its agent does not answer: %s", live.sandbox.id, error)
-        await self._close(live)
+        await self.close_live(live)
         await self._lay_down(live.sandbox, "the sandbox ended unexpectedly")
 
     # Ending
@@ -375,9 +378,10 @@ class Sandboxes:
         """End every process of it; files stay."""
         sandbox = self.get(ref)
         async with self._locks[sandbox.workspace.path]:
-            return await self._stop(self.get(SandboxRef(sandbox_id=sandbox.id)), "stopped")
+            return await self.end(self.get(SandboxRef(sandbox_id=sandbox.id)), "stopped")
 
-    async def _stop(self, sandbox: Sandbox, reason: str) -> Sandbox:
+    async def end(self, sandbox: Sandbox, reason: str) -> Sandbox:
+        """End every process of it; its workspace's lock is held."""
         live = self.live.get(sandbox.workspace.path)
         if live is not None:
             live.stopping = True
@@ -387,35 +391,13 @@ class Sandboxes:
                     await live.agent.shutdown()
             except (TimeoutError, ContinueExecError) as error:
                 log.info("%s: agent did not end by itself: %s", sandbox.id, error)
-            await self._close(live)
+            await self.close_live(live)
         await self.driver.stop(self.spec(sandbox))
         self.runs.lose(sandbox.id, "its sandbox was stopped")
-        if sandbox.state is SandboxState.RUNNING:
-            sandbox = self._set(sandbox, SandboxState.STOPPED, reason)
+        await standby.forget(self, sandbox.id)
+        if sandbox.state in (SandboxState.RUNNING, SandboxState.STANDBY):
+            sandbox = self.set(sandbox, SandboxState.STOPPED, reason)
         return sandbox
-
-    async def rest(self, live: Live) -> bool:
-        """Pause it if nothing runs in it and nobody used it for `sandbox_pause_s`; stop it after `sandbox_idle_s`.
-
-        Returns whether it was stopped.
-        """
-        async with self._locks[live.workspace]:
-            if time.time() - live.sandbox.used_at > self.settings.sandbox_idle_s and await self._is_idle(live):
-                await self._stop(live.sandbox, "idle")
-                return True
-            pausable = Capability.PAUSE in self.driver.capabilities() and not live.paused
-            if pausable and time.time() - live.sandbox.used_at > self.settings.sandbox_pause_s:
-                used_at = live.sandbox.used_at
-                # A request may have come while we asked; from here on nothing is awaited.
-                if await self._is_idle(live) and live.sandbox.used_at == used_at and not live.runs:
-                    live.paused = True
-                    self.driver.pause(live.spec)
-            return False
-
-    async def _is_idle(self, live: Live) -> bool:
-        if live.runs or live.stopping or live.agent.closed.is_set():
-            return False
-        return live.paused or await live.process_count() == 0
 
     def wake(self, live: Live) -> None:
         """Give a paused sandbox its CPU back, and note that it is in use."""
@@ -428,14 +410,14 @@ class Sandboxes:
         """Stop it and delete all its files."""
         sandbox = self.get(ref)
         async with self._locks[sandbox.workspace.path]:
-            sandbox = await self._stop(self.get(SandboxRef(sandbox_id=sandbox.id)), "removed")
+            sandbox = await self.end(self.get(SandboxRef(sandbox_id=sandbox.id)), "removed")
             await self._erase(sandbox)
 
     @asynccontextmanager
     async def replaced(self, sandbox: Sandbox) -> AsyncIterator[SandboxSpec]:
         """Within, the sandbox is stopped and its files may be exchanged for others."""
         async with self._locks[sandbox.workspace.path]:
-            await self._stop(self.get(SandboxRef(sandbox_id=sandbox.id)), "its files are being replaced")
+            await self.end(self.get(SandboxRef(sandbox_id=sandbox.id)), "its files are being replaced")
             yield self.spec(sandbox)
 
     async def _erase(self, sandbox: Sandbox) -> None:
@@ -448,10 +430,11 @@ class Sandboxes:
         await self.driver.destroy(self.spec(sandbox))
         for path in self.folders.of_mirror(sandbox.id):
             path.unlink(missing_ok=True)
+        await standby.forget(self, sandbox.id)
         for folder in (self.folders.sandbox(sandbox.id), self.folders.sockets(sandbox.id)):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _close(self, live: Live) -> None:
+    async def close_live(self, live: Live) -> None:
         """Let go of what the engine holds for it. Idempotent."""
         self.live.pop(live.workspace, None)
         await self.let_go(live)
@@ -470,7 +453,7 @@ class Sandboxes:
         for live in list(self.live.values()):
             live.stopping = True
             self.state.save_sandbox(live.sandbox)
-            await self._close(live)
+            await self.close_live(live)
 
 
 def _unknown(sandbox_id: str) -> Sandbox:
