@@ -186,7 +186,9 @@ class Review:
         self._fresh_rules()
         found = self.inside.scan(self.rules, known=len(entries))
         suspects = {path for path, there in found.items() if not changes.plainly_same(there, entries.get(path))}
-        return suspects | {path for path in entries.keys() - found.keys() if not changes.unknown(path, self.inside.left_out)}
+        return suspects | {
+            path for path in entries.keys() - found.keys() if not changes.unknown(path, self.inside.left_out)
+        }
 
     def _again(self, suspects: Iterable[str]) -> dict[str, Version]:
         dirty = {}

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from .filter import Filter, Verdict
 from .folder import Found, Gone, SafeFolder, kind_of
-from .home import Standing
 from .plan import same
 from .state import Seen, digest
+from .swap import Standing
 from .walk import LeftOut
 
 
@@ -85,9 +85,7 @@ class Inside:
     _unread: int = LARGEST
     """Bytes that may still be hashed at this look."""
 
-    def scan(
-        self, rules: Filter, stopped: Callable[[], bool] = lambda: False, *, known: int = 0
-    ) -> dict[str, Found]:
+    def scan(self, rules: Filter, stopped: Callable[[], bool] = lambda: False, *, known: int = 0) -> dict[str, Found]:
         """Everything that is there, as far as the mirror's rules see it; `known`: files that were mirrored."""
         self.left_out.clear()
         self._unread = LARGEST

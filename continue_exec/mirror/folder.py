@@ -25,7 +25,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 DEEPEST = 128
-"""Folders below one another that a scan goes down; one descriptor each. No tool makes so many, an attacker any number."""
+"""Folders below one another that a scan goes down; one descriptor each. No tool makes so many."""
 MOST = 500_000
 """Files that a scan looks at besides those that were mirrored: about 200 MB and 2 s."""
 
@@ -101,6 +101,7 @@ class SafeFolder:
         finally:
             for fd, _ in open_folders:
                 os.close(fd)
+            rules.trim()
         return scan.found
 
     def stat(self, rel: str) -> os.stat_result | None:
