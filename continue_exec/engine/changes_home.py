@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import Conflict, NotSupported, Refused
 from ..mirror import guard, text
 from ..mirror.changes import Delta
-from ..mirror.folder import CHUNK, Gone
+from ..mirror.folder import Found, Gone, pieces_of
 from ..mirror.state import digest
 from ..protocol import changes as c
 from .changes_text import Contents
@@ -36,9 +36,7 @@ def bring(review: Review, change: c.Change, pick: c.Pick, deltas: Sequence[Delta
         case "":
             _remove(review, delta)
         case "d":
-            if delta.host.kind in ("f", "l"):
-                review.home.remove(delta.path, delta.host.standing)
-            review.home.put_folder(delta.path, delta.inside.mode)
+            review.home.put_folder(delta.path, delta.inside.mode, delta.host.standing)
         case "l":
             _link(review, delta)
         case "f":
@@ -66,15 +64,32 @@ def _text(review: Review, change: c.Change, pick: c.Pick, delta: Delta) -> bytes
 
 
 def _remove(review: Review, delta: Delta) -> None:
+    # Perhaps it was only away for a moment, when it was looked at.
+    if _look(review, delta) is not None:
+        raise _changed(delta)
     review.home.remove(delta.path, delta.host.standing)
-    review.home.prune(delta.path, lambda folder: review.files.look(folder) is not None)
+    review.home.prune(delta.path, lambda folder: _stays(review, folder))
+
+
+def _look(review: Review, delta: Delta) -> Found | None:
+    try:
+        return review.files.look(delta.path)
+    except OSError:
+        raise _changed(delta) from None
+
+
+def _stays(review: Review, folder: str) -> bool:
+    try:
+        return review.files.look(folder) is not None
+    except OSError:
+        return True
 
 
 def _link(review: Review, delta: Delta) -> None:
     try:
         target = review.files.target(delta.path)
-    except Gone:
-        target = ""
+    except (Gone, OSError):
+        raise _changed(delta) from None
     if digest(os.fsencode(target)) != delta.inside.digest:
         raise _changed(delta)
     if why := guard.refusal(delta.path, "l", 0, target):
@@ -92,7 +107,7 @@ def _file(review: Review, delta: Delta) -> None:
     try:
         with review.files.open(delta.path) as source:
             review.home.put_file(delta.path, _copy(source, delta), mode, delta.host.standing)
-    except Gone:
+    except (Gone, OSError):
         raise _changed(delta) from None
 
 
@@ -100,12 +115,12 @@ def _copy(source: int, delta: Delta) -> Callable[[int], None]:
     """Copies and hashes in one go: what was reviewed is what arrives, whatever happens to the file meanwhile."""
 
     def write(fd: int) -> None:
-        def pieces() -> bytes:
-            piece = os.read(source, CHUNK)
-            _write(fd, piece)
-            return piece
+        def pieces() -> Iterator[bytes]:
+            for piece in pieces_of(source, delta.inside.size):
+                _write(fd, piece)
+                yield piece
 
-        if digest(iter(pieces, b"")) != delta.inside.digest:
+        if digest(pieces()) != delta.inside.digest:
             raise _changed(delta)
 
     return write

@@ -123,8 +123,8 @@ class Review:
 
     def _deltas(self, only: tuple[str, ...]) -> list[Delta]:
         self._fresh_rules()
-        found = self.inside.scan(self.rules)
-        host = HostSide(self.home.files, self.mirror.root, self.mirror.buffers())
+        found = self.inside.scan(self.rules, known=len(self.mirror.state.entries))
+        host = HostSide(self.home.files, self.mirror.buffers())
         return changes.compare(found, self.mirror.state.entries, self.inside, host, only)
 
     def _fresh_rules(self) -> None:
@@ -197,9 +197,11 @@ class Review:
     def _look(self, entries: dict[str, Seen]) -> set[str]:
         """Paths that seem to be other than mirrored."""
         self._fresh_rules()
-        found = self.inside.scan(self.rules)
+        found = self.inside.scan(self.rules, known=len(entries))
         suspects = {path for path, there in found.items() if not changes.plainly_same(there, entries.get(path))}
-        return suspects | (entries.keys() - found.keys())
+        return suspects | {
+            path for path in entries.keys() - found.keys() if not changes.unknown(path, self.inside.left_out)
+        }
 
     def _again(self, suspects: Iterable[str]) -> dict[str, Version]:
         dirty = {}

@@ -82,10 +82,10 @@ class Reconciler:
         """Kind and hash of what stands inside; "": nothing. Blocks."""
         if self.inside is None:
             raise Contested("changed on both sides")
-        found = self.inside.look(path)
-        if found is None:
-            return "", b""
         try:
+            found = self.inside.look(path)
+            if found is None:
+                return "", b""
             return found.kind, self.inside.digest(path, found.kind) if found.kind in ("f", "l") else b""
         except (Gone, OSError):
             raise Contested("changed on both sides, and it cannot be read in the sandbox") from None

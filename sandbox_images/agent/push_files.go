@@ -167,7 +167,7 @@ func (j *job) create(folder int, fill func(file int) error) error {
 		err = checkWas(folder, j.name, j.entry.Was)
 	}
 	if err == nil && replace {
-		err = takePlace(folder, name, j.name)
+		err = takePlace(folder, name, j.name, j.entry.Was)
 	}
 	if err != nil {
 		_ = syscall.Unlinkat(folder, name)
@@ -175,13 +175,26 @@ func (j *job) create(folder int, fill func(file int) error) error {
 	return err
 }
 
-// takePlace renames to a name that may be taken by anything.
-func takePlace(folder int, from, to string) error {
+// takePlace renames to a name that may be taken: by anything, or by what `was` says. A folder with something in it goes
+// only in the first case.
+func takePlace(folder int, from, to, was string) error {
 	err := syscall.Renameat(folder, from, folder, to)
-	if err == syscall.EISDIR || err == syscall.EEXIST || err == syscall.ENOTEMPTY {
-		if err = removeTree(folder, to); err == nil {
-			err = syscall.Renameat(folder, from, folder, to)
-		}
+	if err != syscall.EISDIR && err != syscall.EEXIST && err != syscall.ENOTEMPTY {
+		return err
+	}
+	switch was {
+	case wasAnything:
+		err = removeTree(folder, to)
+	case wasFolder:
+		err = removeFolder(folder, to)
+	default:
+		err = changed(to)
+	}
+	if err == syscall.EEXIST || err == syscall.ENOTEMPTY {
+		return changed(to)
+	}
+	if err == nil {
+		err = syscall.Renameat(folder, from, folder, to)
 	}
 	return err
 }

@@ -161,12 +161,12 @@ func (p *pusher) other(folder *folder, name, path string, entry *wire.PushEntry)
 		if err := mayMakeFolder(folder.fd, name, entry.Was); err != nil {
 			return err
 		}
-		return p.makeFolder(folder, name, path, uint32(entry.Mode))
+		return p.makeFolder(folder, name, path, uint32(entry.Mode), entry.Was)
 	case "symlink":
 		if err := checkWas(folder.fd, name, entry.Was); err != nil {
 			return err
 		}
-		return p.makeLink(folder, name, path, wire.Bytes(entry.Target))
+		return p.makeLink(folder, name, path, wire.Bytes(entry.Target), entry.Was)
 	case "delete":
 		if entry.Was == wasAnything {
 			return p.remove(folder, name, path)
