@@ -12,7 +12,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from ..errors import NotSupported, SandboxFailed
+from ..errors import SandboxFailed
 from .base import Capability, Check, Fill, Machine, SandboxSpec
 from .runsc.processes import HostProcess, start_time
 
@@ -34,7 +34,7 @@ class FakeDriver:
 
     def capabilities(self) -> frozenset[Capability]:
         """As little as the engine can do with."""
-        return frozenset({Capability.PAUSE})
+        return frozenset({Capability.PAUSE, Capability.WORKSPACE_FILES})
 
     async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
         """Start the agent, or find it running. It is a child of nobody in particular: it outlives the engine. There is
@@ -66,8 +66,8 @@ class FakeDriver:
         return self._machine(spec, process.pid)
 
     def workspace_files(self, spec: SandboxSpec) -> tuple[Path, str]:
-        """Not here: the workspace inside is the host's own."""
-        raise NotSupported("The fake driver has no copy of the workspace")
+        """The workspace inside is the host's own: nothing ever differs."""
+        return spec.workspace, ""
 
     def pause(self, spec: SandboxSpec) -> None:
         """Stop the agent; its runs go on."""

@@ -224,6 +224,8 @@ class Sandboxes:
             undo.pop_all()
         live.tasks.spawn(f"guard {sandbox.id}", self._guard(live))
         live.tasks.spawn(f"mirror {sandbox.id}", self._mirror(live))
+        if live.review is not None:
+            live.tasks.spawn(f"review {sandbox.id}", live.review.begin())
         return live
 
     async def _review(self, live: Live, files: SafeFolder) -> Review:

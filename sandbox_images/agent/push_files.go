@@ -167,7 +167,7 @@ func (j *job) create(folder int, fill func(file int) error) error {
 		err = checkWas(folder, j.name, j.entry.Was)
 	}
 	if err == nil && replace {
-		err = takePlace(folder, name, j.name)
+		err = takePlace(folder, name, j.name, j.entry.Was)
 	}
 	if err != nil {
 		_ = syscall.Unlinkat(folder, name)
@@ -175,10 +175,20 @@ func (j *job) create(folder int, fill func(file int) error) error {
 	return err
 }
 
-// takePlace renames to a name that may be taken by anything.
-func takePlace(folder int, from, to string) error {
+// takePlace renames to a name that may be taken by anything. Where the entry says that a folder is there, it must be
+// empty: what is still in it is the sandbox's own.
+func takePlace(folder int, from, to, was string) error {
 	err := syscall.Renameat(folder, from, folder, to)
 	if err == syscall.EISDIR || err == syscall.EEXIST || err == syscall.ENOTEMPTY {
+		if was != wasAnything {
+			if err = removeFolder(folder, to); err == syscall.ENOTEMPTY || err == syscall.EEXIST {
+				return fail(wire.CodeConflict, "", "%s holds something of the sandbox's own", to)
+			}
+			if err == nil {
+				err = syscall.Renameat(folder, from, folder, to)
+			}
+			return err
+		}
 		if err = removeTree(folder, to); err == nil {
 			err = syscall.Renameat(folder, from, folder, to)
 		}

@@ -48,7 +48,7 @@ func (p *pusher) makeFolder(in *folder, name, path string, mode uint32) error {
 }
 
 // makeLink makes a symbolic link. Its target is text and is never followed here.
-func (p *pusher) makeLink(in *folder, name, path, target string) error {
+func (p *pusher) makeLink(in *folder, name, path, target, was string) error {
 	if target == "" || strings.IndexByte(target, 0) >= 0 {
 		return invalid("A symbolic link needs a target.")
 	}
@@ -62,7 +62,7 @@ func (p *pusher) makeLink(in *folder, name, path, target string) error {
 	if err := symlinkat(target, in.fd, made); err != nil {
 		return err
 	}
-	if err = takePlace(in.fd, made, name); err != nil {
+	if err = takePlace(in.fd, made, name, was); err != nil {
 		_ = syscall.Unlinkat(in.fd, made)
 	}
 	return err
