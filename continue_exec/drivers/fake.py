@@ -34,7 +34,7 @@ class FakeDriver:
 
     def capabilities(self) -> frozenset[Capability]:
         """As little as the engine can do with."""
-        return frozenset({Capability.PAUSE})
+        return frozenset({Capability.PAUSE, Capability.WORKSPACE_FILES})
 
     async def start(
         self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None, memory: Path | None = None
@@ -68,8 +68,8 @@ class FakeDriver:
         return self._machine(spec, process.pid)
 
     def workspace_files(self, spec: SandboxSpec) -> tuple[Path, str]:
-        """Not here: the workspace inside is the host's own."""
-        raise NotSupported("The fake driver has no copy of the workspace")
+        """The workspace inside is the host's own: nothing ever differs."""
+        return spec.workspace, ""
 
     async def save_memory(self, spec: SandboxSpec, image: Path) -> None:
         """Not here: the agent is a plain process."""

@@ -77,7 +77,7 @@ class Live:
             case "missing":
                 return NOTHING
             case "file":
-                return f"f:{found.size}:{found.mtime_ns}"
+                return f"f:{found.size}:{found.mtime_ns}:{found.mode & 0o7777:o}"
             case "symlink":
                 return f"l:{digest(os.fsencode(found.target)).hex()}"
             case "dir":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from ..mirror import changes
 from ..mirror.blobs import TEXT_LIMIT, Blobs, is_text
 from ..mirror.changes import Delta, HostSide, Inside, Version
 from ..mirror.filter import Filter
-from ..mirror.folder import Gone, SafeFolder
+from ..mirror.folder import Found, Gone, SafeFolder
 from ..mirror.home import Home
 from ..mirror.mirror import Mirror
 from ..mirror.state import Seen, digest
@@ -27,6 +28,8 @@ LONGEST_S = 2.0
 """It does not wait for ever: then it is taken although something runs."""
 KEPT_AT_ONCE = 100
 """Files whose texts are kept in one go: some milliseconds."""
+BASES_GROWTH = 16 << 20
+"""Bytes of texts kept for merges after which those that nobody needs any more are thrown out."""
 CONTENT_LIMIT = 32 << 20
 """Bytes; of larger files the history keeps the hash alone, so that they cannot be gone back to."""
 
@@ -53,6 +56,10 @@ class Review:
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: bool = False
     _rules_read: int = -1
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    """Of the worker threads: a look at the tree for the history does not wait for the mirror's lock."""
+    _bases_size: int = 0
+    """Bytes of `bases` when what is not wanted was last thrown out."""
 
     def __post_init__(self) -> None:
         self.inside = Inside(self.files)
@@ -68,6 +75,14 @@ class Review:
             for path, version in self.history.latest().items()
             if not version.like(changes.base_of(self.mirror.state.entries.get(path)))
         }
+
+    async def begin(self) -> None:
+        """What is to be done once it is quiet after the start: what changed while nobody looked is no later run's
+        doing; texts that were mirrored without passing through us are kept."""
+        await self._quiet()
+        await self.survey()
+        await asyncio.to_thread(self._tidy, 0)
+        await self.keep_bases()
 
     async def keep_bases(self) -> None:
         """Keep the texts that were mirrored without passing through us, so that they can be merged with later ones.
@@ -89,12 +104,25 @@ class Review:
     def _keep_bases(self, paths: Iterable[str]) -> None:
         for path in paths:
             seen = self.mirror.state.entries.get(path)
-            try:
-                data = self.home.files.read(path, TEXT_LIMIT) if seen is not None else b""
-            except (Gone, OSError):
-                continue
-            if seen is not None and is_text(data) and digest(data) == seen.digest:
-                self.bases.put(seen.digest, data)
+            if seen is not None:
+                self.keep_base(path, changes.base_of(seen))
+
+    def keep_base(self, path: str, version: Version) -> None:
+        """Keep a text of the host's that both sides have. Blocks."""
+        if version.kind != "f" or version.size > TEXT_LIMIT or version.digest in self.bases:
+            return
+        try:
+            data = self.home.files.read(path, TEXT_LIMIT)
+        except (Gone, OSError):
+            return
+        if is_text(data) and digest(data) == version.digest:
+            self.bases.put(version.digest, data)
+
+    def _tidy(self, grown: int) -> None:
+        """Throw out texts that neither side has any more, if the file grew by so much."""
+        if self.bases.size >= self._bases_size + grown:
+            self.bases.keep_only({seen.digest for seen in list(self.mirror.state.entries.values())})
+            self._bases_size = self.bases.size
 
     def close(self) -> None:
         """Let go of the files."""
@@ -115,17 +143,31 @@ class Review:
 
     def _delta(self, path: str) -> Delta | None:
         there, seen = self.files.look(path), self.mirror.state.entries.get(path)
-        host = HostSide(self.home.files, self.mirror.root, self.mirror.buffers())
+        host = HostSide(self.home.files, self.mirror.buffers())
         found = changes.compare(
             {} if there is None else {path: there}, {} if seen is None else {path: seen}, self.inside, host, (path,)
         )
         return found[0] if found else None
 
     def _deltas(self, only: tuple[str, ...]) -> list[Delta]:
-        self._fresh_rules()
-        found = self.inside.scan(self.rules, known=len(self.mirror.state.entries))
-        host = HostSide(self.home.files, self.mirror.buffers())
-        return changes.compare(found, self.mirror.state.entries, self.inside, host, only)
+        with self._turn:
+            self._fresh_rules()
+            found = self.inside.scan(self.rules, known=len(self.mirror.state.entries))
+            host = HostSide(self.home.files, self.mirror.buffers())
+            return changes.compare(found, self.mirror.state.entries, self.inside, host, only)
+
+    def version(self, path: str, found: Found | None) -> Version:
+        """What stands inside at a path where `found` was found. Blocks.
+
+        Raises:
+            Gone, OSError: it is changing, or cannot be read.
+        """
+        with self._turn:
+            return self.inside.version(path, found, self.mirror.state.entries.get(path))
+
+    def last(self, path: str) -> Version:
+        """What stood inside at the last look."""
+        return self._dirty.get(path) or changes.base_of(self.mirror.state.entries.get(path))
 
     def _fresh_rules(self) -> None:
         if self._rules_read != self.mirror.rules_read or self.rules.stale():
@@ -193,11 +235,13 @@ class Review:
                 entry = Entry(runs or ("background",), tuple(self.active()), now(), steps)
                 await asyncio.to_thread(self._keep, entry)
             self.mirror.reconsider(steps)
+            await asyncio.to_thread(self._tidy, BASES_GROWTH)
 
     def _look(self, entries: dict[str, Seen]) -> set[str]:
         """Paths that seem to be other than mirrored."""
-        self._fresh_rules()
-        found = self.inside.scan(self.rules, known=len(entries))
+        with self._turn:
+            self._fresh_rules()
+            found = self.inside.scan(self.rules, known=len(entries))
         suspects = {path for path, there in found.items() if not changes.plainly_same(there, entries.get(path))}
         return suspects | {
             path for path in entries.keys() - found.keys() if not changes.unknown(path, self.inside.left_out)
@@ -208,7 +252,7 @@ class Review:
         for path in suspects:
             seen = self.mirror.state.entries.get(path)
             try:
-                version = self.inside.version(path, self.files.look(path), seen)
+                version = self.version(path, self.files.look(path))
             except (Gone, OSError):
                 continue
             if not version.like(changes.base_of(seen)):

@@ -226,7 +226,7 @@ class Sandboxes:
         live.tasks.spawn(f"guard {sandbox.id}", self._guard(live))
         live.tasks.spawn(f"mirror {sandbox.id}", self._mirror(live))
         if live.review is not None:
-            live.tasks.spawn(f"bases {live.sandbox.id}", live.review.keep_bases())
+            live.tasks.spawn(f"review {sandbox.id}", live.review.begin())
         return live
 
     async def connect(

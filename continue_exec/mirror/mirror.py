@@ -100,7 +100,7 @@ class Mirror:
             NotFound: the workspace is not there.
         """
         self._check_root()
-        await _in_thread(self._state.load)
+        await in_thread(self._state.load)
         self._watcher = self._make_watcher(self.root)
 
     async def stop(self) -> None:
@@ -110,7 +110,7 @@ class Mirror:
                 return  # what was never read must not be written
             self._watcher.close()
             self._watcher = None
-            await _in_thread(self._state.compact)
+            await in_thread(self._state.compact)
 
     def set_buffers(self, client: str, buffers: Mapping[str, str | None]) -> None:
         """Unsaved texts by path; each counts in place of the file until it is cleared (None). Inside after `flush`.
@@ -154,7 +154,9 @@ class Mirror:
             try:
                 buffers = self._buffers.current()
                 planner = Planner(self.root, self._filter, watcher, self._state, self._left_out)
-                plan = await _in_thread(lambda: planner.some(set(stands), set(), buffers))
+                plan = await in_thread(lambda: planner.some(set(stands), set(), buffers))
+                # Deleted while we looked: what is missing below it means nothing.
+                self._check_root()
                 kept = {path for path, _ in (*plan.files, *plan.folders)}
                 makes_way = {path for path, _ in plan.files if stands.get(path) == "d"}
                 plan.deletes = sorted({*plan.deletes, *(stands.keys() - kept), *makes_way}, reverse=True)
@@ -163,14 +165,19 @@ class Mirror:
             finally:
                 self._stands = {}
                 # What was not confirmed is known no better than before.
-                for path, seen in known.items():
-                    entries.setdefault(path, seen)
+                self._state.record({path: seen for path, seen in known.items() if path not in entries})
             failed = {path: why for path, why in self.contested.items() if path in stands}
             gone = dict.fromkeys(stands.keys() - kept - failed.keys())
             self._state.record(gone)
             for path in stands.keys() - failed.keys():
                 self.contested.pop(path, None)
             return failed
+
+    def brought(self, seen: Mapping[str, Seen | None]) -> None:
+        """What the sandbox had was written on the host just now: both have it. The lock is held."""
+        self._state.record(seen)
+        for path in seen:
+            self.contested.pop(path, None)
 
     def buffers(self) -> Mapping[str, tuple[bytes, int]]:
         """Editors' unsaved texts by path, and when each was set (ns)."""
@@ -200,11 +207,11 @@ class Mirror:
             try:
                 reader = Reader(self.root, self._filter, self._state, self._left_out)
                 seeding = Seeding(reader, watcher, self._buffers.current())
-                done = await _in_thread(lambda: seeding.run(program, folder), seeding.stop)
+                done = await in_thread(lambda: seeding.run(program, folder), seeding.stop)
                 # Deleted while we looked: what is missing below it means nothing.
                 self._check_root()
                 if done:
-                    await _in_thread(lambda: self._state.record(seeding.batch.seen))
+                    await in_thread(lambda: self._state.record(seeding.batch.seen))
                     remaining = Changes(paths=seeding.batch.again)
                     self._seeded = (seeding.files, seeding.batch.size, (time.perf_counter() - started) * 1000)
             finally:
@@ -296,7 +303,7 @@ class Mirror:
         self._merge(watcher.drain())
         if not watcher.exact and not live:
             self._changes.rescan = True
-        if self._filter.may_be_stale() and await _in_thread(self._filter.stale):
+        if self._filter.may_be_stale() and await in_thread(self._filter.stale):
             self._changes.rescan = True
         if not self._changes and self._quiet is not None:
             return self._quiet
@@ -326,9 +333,9 @@ class Mirror:
             self.rules_read += 1
         planner = Planner(self.root, self._filter, watcher, self._state, self._left_out)
         if changes.rescan:
-            return await _in_thread(lambda: planner.full(buffers))
+            return await in_thread(lambda: planner.full(buffers))
         if changes.trees or len(changes.paths) > _INLINE_PATHS:
-            return await _in_thread(lambda: planner.some(changes.paths, changes.trees, buffers))
+            return await in_thread(lambda: planner.some(changes.paths, changes.trees, buffers))
         return planner.some(changes.paths, changes.trees, buffers)
 
     def _hold(self, plan: Plan) -> None:
@@ -349,7 +356,7 @@ class Mirror:
         inline = len(plan.files) <= _INLINE_PATHS and sum(f.st_size for _, f in plan.files if f) <= _INLINE_BYTES
 
         async def following() -> Batch | None:
-            return next(batches, None) if inline else await _in_thread(lambda: next(batches, None))
+            return next(batches, None) if inline else await in_thread(lambda: next(batches, None))
 
         full_disk = ""
         batch = await following()
@@ -411,7 +418,7 @@ class Mirror:
 
     async def _settle(self, batch: Batch, refused: set[str], target: Target) -> dict[str, Seen | None]:
         """What the agent refused to write over because the sandbox had changed it."""
-        reconciler = Reconciler(self.root, self._state, self.blobs, self.inside, _in_thread)
+        reconciler = Reconciler(self.root, self._state, self.blobs, self.inside, in_thread)
         settled: dict[str, Seen | None] = {}
         for item in [item for item in batch.items if item.entry.path in refused]:
             path = item.entry.path
@@ -419,6 +426,8 @@ class Mirror:
                 settled[path] = await reconciler.settle(target, item, batch.seen[path])
             except Contested as why:
                 self.contested[path] = str(why)
+                # For certain not written: should the sandbox make the same text, it is its own.
+                self._state.record({path: self._state.entries.get(path)})
         return settled
 
     def _keep(self, batch: Batch) -> None:
@@ -430,7 +439,7 @@ class Mirror:
                 self.blobs.put(seen.digest, data)
 
 
-async def _in_thread(work: Callable[[], T], stop: Callable[[], None] = lambda: None) -> T:
+async def in_thread(work: Callable[[], T], stop: Callable[[], None] = lambda: None) -> T:
     """Run `work` in a worker thread and never leave it behind: cancelled, this calls `stop` and waits for its end.
 
     What `work` uses is guarded by the mirror's lock alone, so it must not go on when that is released.
@@ -452,4 +461,4 @@ async def _finished(future: asyncio.Future[T], stop: Callable[[], None] = lambda
         raise asyncio.CancelledError
 
 
-__all__ = ["LARGE", "Mirror"]
+__all__ = ["LARGE", "Mirror", "in_thread"]

@@ -26,6 +26,7 @@ export interface Template {
 export const SANDBOX_STATES = [
   "creating",
   "running",
+  "standby",
   "stopped",
   "failed",
   "removed",

@@ -59,7 +59,7 @@ class DiskTarget:
             else:
                 self._write(item)
         self.pushes.append(entries)
-        return PushResult(written=len(entries) - len(failed), failed=tuple(failed[:100]))
+        return PushResult(written=len(entries) - len(failed), failed=tuple(failed[:500]))
 
     async def look(self, root: str, path: str) -> str:
         return self._what(path)
@@ -74,7 +74,7 @@ class DiskTarget:
         except OSError:
             return "-"
         if stat.S_ISREG(found.st_mode):
-            return f"f:{found.st_size}:{found.st_mtime_ns}"
+            return f"f:{found.st_size}:{found.st_mtime_ns}:{stat.S_IMODE(found.st_mode):o}"
         if stat.S_ISLNK(found.st_mode):
             return f"l:{digest(os.fsencode(os.readlink(path))).hex()}"
         return "d" if stat.S_ISDIR(found.st_mode) else "other"
@@ -82,9 +82,18 @@ class DiskTarget:
     def _may(self, entry: PushEntry) -> bool:
         """Whether what stands there is what the entry expects."""
         stands = self._what(entry.path)
+        if entry.was and entry.kind != "delete" and self._blocked(entry.path):
+            return False
+        if entry.kind in ("file", "symlink") and entry.was == stands == "d":
+            return not os.listdir(os.path.join(self.folder, entry.path))
         if entry.was in ("", stands) or (entry.kind == "delete" and stands == "-"):
             return True
         return entry.kind == "dir" and entry.was == "-" and stands == "d"
+
+    def _blocked(self, rel: str) -> bool:
+        """Whether something that is no folder stands on the way to a path."""
+        above = [os.path.join(self.folder, parent) for parent in map(str, Path(rel).parents) if parent != "."]
+        return any(os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path)) for path in above)
 
     def _write(self, item: PushItem) -> None:
         entry = item.entry
