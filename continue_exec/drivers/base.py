@@ -20,6 +20,8 @@ class Capability(StrEnum):
     PAUSE = "pause"
     SNAPSHOT_FILES = "snapshot-files"
     SNAPSHOT_MEMORY = "snapshot-memory"
+    BINDS = "binds"
+    """`SandboxSpec.binds` are shown; without it they are ignored."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,20 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Bind:
+    """A folder of the host that is seen inside, read-only by the host's own kernel, as it is at any moment.
+
+    One that is not there (any more) is an empty folder inside; that fails no start.
+    """
+
+    source: Path
+    name: str
+    """Inside it is BIND_DIR/name (protocol/agent.py)."""
+    hidden: tuple[str, ...] = ()
+    """Files in it, relative, that are seen empty."""
+
+
+@dataclass(frozen=True)
 class SandboxSpec:
     """Everything a driver needs to make a sandbox. Paths are absolute."""
 
@@ -50,6 +66,8 @@ class SandboxSpec:
     agent: Path
     """The agent's binary on the host."""
     limits: Limits = field(default_factory=Limits)
+    binds: tuple[Bind, ...] = ()
+    """Needs Capability.BINDS. Fixed from one start to the next."""
 
 
 @dataclass(frozen=True)
