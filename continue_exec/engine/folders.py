@@ -32,6 +32,10 @@ class Folders:
         """What the mirror knows to be inside. Beside the driver's folder, which the driver may empty."""
         return self.home / "mirror" / f"{sandbox_id}.state"
 
+    def git_memory(self, sandbox_id: str) -> Path:
+        """What the host's repositories and the sandbox's last had in common."""
+        return self.home / "mirror" / f"{sandbox_id}.git"
+
     def sockets(self, sandbox_id: str) -> Path:
         """Bound into one sandbox; the path is short because a socket's may have at most 107 bytes."""
         return self.runtime / sandbox_id

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections import defaultdict
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from ..agent.connection import AgentConnection
@@ -30,6 +31,7 @@ from . import workspaces
 from .folders import Folders
 from .live import Live
 from .networks import Networks, files_of
+from .repositories import Repositories
 from .runs import Runs
 from .workspaces import Buffers
 
@@ -55,6 +57,7 @@ class Sandboxes:
         self.state = state
         self.networks = networks
         self.runs = runs
+        self.repositories = Repositories(settings, folders, driver)
         self.buffers = Buffers()
         self.live: dict[str, Live] = {}
         """By workspace path."""
@@ -137,7 +140,7 @@ class Sandboxes:
                 sandbox, SandboxState.STOPPED if sandbox.state is SandboxState.RUNNING else sandbox.state
             )
             sandbox = self._set(sandbox.model_copy(update={"limits": self._limits()}), SandboxState.CREATING)
-        spec = self._spec(sandbox)
+        spec = replace(self._spec(sandbox), binds=await asyncio.to_thread(self.repositories.binds, sandbox))
         private(spec.folder)
         private(spec.sockets)
         try:
@@ -176,6 +179,7 @@ class Sandboxes:
             live = Live(sandbox, spec, machine, agent, mirror, egress, env={**machine.env, **carried.env})
             for client, texts in self.buffers.of(live.workspace).items():
                 mirror.set_buffers(client, texts)
+            live.git = self.repositories.open(sandbox, mirror)
             live.sandbox = self._set(sandbox, SandboxState.RUNNING)
             await self.runs.adopt(live, agent.hello)
             # Last: what failed on the way is in nobody's hands.
@@ -343,6 +347,7 @@ class Sandboxes:
         self.runs.delete_of(sandbox.id)
         self.state.delete_sandbox(sandbox.id)
         self.folders.mirror_state(sandbox.id).unlink(missing_ok=True)
+        self.folders.git_memory(sandbox.id).unlink(missing_ok=True)
         for folder in (self.folders.sandbox(sandbox.id), self.folders.sockets(sandbox.id)):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
