@@ -19,6 +19,7 @@ from ..drivers.base import Driver
 from ..errors import Conflict, InvalidRequest
 from ..model import Model, Run, Sandbox, Workspace
 from ..protocol import methods as m
+from ..protocol.changes import GitRefs
 from ..protocol.frames import Stretch
 from ..protocol.versions import ENGINE_PROTOCOL
 from ..store.ballast import Ballast
@@ -84,6 +85,7 @@ class Engine:
             "run.resize": self._resize,
             "run.get": self._run,
             "run.list": self._runs,
+            "git.fetch": self._fetch,
             "language.list": self._languages,
         }
 
@@ -219,6 +221,15 @@ class Engine:
             sandbox_id = self.sandboxes.get(m.SandboxRef(workspace=params.workspace)).id
         found = self.runs.newest(sandbox_id=sandbox_id, active=params.active, limit=params.limit)
         return m.RunList(runs=tuple(found))
+
+    # git.*
+
+    async def _fetch(self, params: m.WorkspaceRef) -> GitRefs:
+        workspace = workspaces.resolve(params)
+        self.sandboxes.get(m.SandboxRef(workspace=params))  # where there is none, nothing was committed
+        live = await self.sandboxes.ensure(workspace)
+        live.touch()
+        return await self.sandboxes.repositories.fetch(live)
 
     async def _languages(self, _: m.Nothing) -> m.LanguageList:
         return m.LanguageList(

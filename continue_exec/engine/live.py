@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from ..agent.connection import AgentConnection
 from ..drivers.base import Machine, SandboxSpec
+from ..mirror.git.fetch import GitInside
 from ..mirror.git.inside import Said
-from ..mirror.git.sync import Sync
 from ..mirror.mirror import Mirror
 from ..model import Sandbox
 from ..network.proxy import Decision, EgressProxy
@@ -33,8 +33,8 @@ class Live:
     egress: EgressProxy
     env: dict[str, str]
     """Base environment of every run."""
-    git: Sync | None = None
-    """Brings the host's repositories inside; None: they stay out."""
+    git: GitInside | None = None
+    """Brings the host's repositories inside and commits home; None: they stay out."""
     runs: dict[str, ActiveRun] = field(default_factory=dict)
     programs: dict[str, str | None] = field(default_factory=dict)
     """Programs looked for inside, and where they are."""
@@ -60,7 +60,7 @@ class Live:
     async def flush(self) -> SyncResult:
         """Everything on the host's disk and in editors' buffers up to now is inside when this returns."""
         result = await self.mirror.flush(self)
-        notes = await self.git.bring_in(self) if self.git is not None else ()
+        notes = await self.git.sync.bring_in(self) if self.git is not None else ()
         return result.model_copy(update={"notes": (*result.notes, *notes)}) if notes else result
 
     async def stat(self, path: str) -> FileStat:

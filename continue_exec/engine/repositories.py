@@ -8,12 +8,16 @@ from pathlib import Path
 
 from ..config import Settings
 from ..drivers.base import Bind, Capability, Driver
+from ..errors import NotSupported
 from ..mirror.git import host
+from ..mirror.git.fetch import Fetch, GitInside
 from ..mirror.git.memory import Memory
 from ..mirror.git.sync import Sync
 from ..mirror.mirror import Mirror
 from ..model import Sandbox
+from ..protocol.changes import GitRefs
 from .folders import Folders
+from .live import Live
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +63,29 @@ class Repositories:
             for objects in list(dict.fromkeys(found))[:MAX_BINDS]
         )
 
-    def open(self, sandbox: Sandbox, mirror: Mirror) -> Sync | None:
-        """For a sandbox that is up: what brings the repositories in. None: they stay out."""
+    def open(self, sandbox: Sandbox, mirror: Mirror) -> GitInside | None:
+        """For a sandbox that is up: what brings repositories in and commits home. None: they stay out."""
         if not self._enabled():
             return None
         memory = Memory(self.folders.git_memory(sandbox.id))
-        return Sync(sandbox.workspace.path, memory, mirror, self.settings.git_folders)
+        sync = Sync(sandbox.workspace.path, memory, mirror, self.settings.git_folders)
+        return GitInside(sync, Fetch(sync, sandbox.id, self.folders.home / "fetch"))
+
+    async def changed(self, live: Live) -> bool:
+        """Whether something may have been committed inside since the last `fetch`. Some questions to the agent."""
+        return live.git is not None and await live.git.home.changed(live)
+
+    async def fetch(self, live: Live) -> GitRefs:
+        """Bring home what was committed inside.
+
+        Raises:
+            NotSupported: Git is not inside.
+        """
+        if live.git is None:
+            raise NotSupported(
+                "Git is not inside this sandbox", hint='Set `git = "history"`, or use the driver `runsc`.'
+            )
+        return await live.git.home.fetch(live)
 
 
 def _hidden(objects: str) -> tuple[str, ...]:

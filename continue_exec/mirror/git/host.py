@@ -193,7 +193,8 @@ def read(place: Place, missing: Callable[[str], bool]) -> Snapshot:
         settings = _settings(place)
         algorithm = [value for section, _, name, value in settings if (section, name) == ("extensions", "objectformat")]
         oid_size = 32 if "sha256" in algorithm else 20
-        refs, links = _refs(place)
+        refs, links = refs_of(place, *names.MIRRORED)
+        refs = {name: oid for name, oid in refs.items() if names.is_mirrored(name)}
         data, mtime_ns = _index(place)
         skipped: list[str] = []
         if data is not None:
@@ -226,14 +227,19 @@ def _settings(place: Place) -> list[config.Setting]:
     return found
 
 
-def _refs(place: Place) -> tuple[dict[str, str], dict[str, str]]:
+def refs_of(place: Place, *prefixes: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The host's refs below `prefixes`: name → object id, and the symbolic ones: name → name.
+
+    Raises:
+        Unfit: there are too many. GitFailed: git refused.
+    """
     form = "--format=%(refname)%00%(objectname)%00%(symref)"
-    listed = process.run(place.folder, "for-each-ref", form, f"--count={MAX_REFS + 1}", *names.MIRRORED)
+    listed = process.run(place.folder, "for-each-ref", form, f"--count={MAX_REFS + 1}", *prefixes)
     refs, links = {}, {}
-    for line in os.fsdecode(listed).splitlines():
-        name, oid, link = line.split("\0")
-        if not names.is_mirrored(name):
+    for line in os.fsdecode(listed).split("\n"):
+        if not line:
             continue
+        name, oid, link = line.split("\0")
         if link:
             links[name] = link
         elif names.is_oid(oid):

@@ -4,7 +4,8 @@ Each ref by itself: who did not move it takes the other's. Where both did, the s
 shown beside it as refs/remotes/host/*, unless the host's contains it (it was merged): then the sandbox follows.
 
 HEAD, the branch that it names and the index are one thing, the checkout: were the branch moved beneath an index that
-holds something else, the next commit inside would undo the host's.
+holds something else, the next commit inside would undo the host's. When the host goes to another branch and nothing is
+staged inside, the sandbox goes with it: what it committed stays on the branch that it was on.
 """
 
 from __future__ import annotations
@@ -63,12 +64,20 @@ class Moves:
 
 
 def may_follow(base: View, host: View, inside: View) -> bool:
-    """Whether it matters if something is staged inside: both moved the checkout, on the same branch."""
+    """Whether it matters if something is staged inside: both moved the checkout, and the sandbox may yet follow."""
     return (
         inside.checkout not in (base.checkout, host.checkout)
         and host.checkout != base.checkout
-        and host.head == inside.head
+        and inside.head in (host.head, base.head)
     )
+
+
+def _follows(base: View, host: View, inside: View, contains: Callable[[str, str], bool]) -> bool:
+    """Whether the sandbox's checkout may become the host's with nothing lost, though both moved it."""
+    if inside.head == host.head:
+        return contains(inside.commit, host.commit)
+    own, old = inside.refs.get(host.branch, ""), base.refs.get(host.branch, "")
+    return not host.branch or own in (old, host.commit) or contains(own, host.commit)
 
 
 def merge(base: View, host: View, inside: View, *, contains: Callable[[str, str], bool], staged: bool) -> Moves:
@@ -82,7 +91,7 @@ def merge(base: View, host: View, inside: View, *, contains: Callable[[str, str]
     """
     moves = Moves()
     refs = dict(base.refs)
-    follow = may_follow(base, host, inside) and not staged and contains(inside.commit, host.commit)
+    follow = may_follow(base, host, inside) and not staged and _follows(base, host, inside, contains)
     moves.checkout = inside.checkout != host.checkout and (inside.checkout == base.checkout or follow)
     moves.checkout_kept = inside.checkout != host.checkout and not moves.checkout and host.checkout != base.checkout
     aside: dict[str, str] = {}

@@ -70,7 +70,7 @@ class Sync:
         self._seen: dict[str, _Seen] = {}
         self._bound: set[str] = set()
         self._lfs: bool | None = None
-        self._lock = asyncio.Lock()
+        self.lock = asyncio.Lock()
 
     async def bring_in(self, inside: Inside) -> tuple[str, ...]:
         """What the host's repositories hold is inside when this returns, but what the sandbox moved itself.
@@ -81,13 +81,17 @@ class Sync:
         for rel, folder in self._files.repositories().items():
             seen = self._seen.get(rel)
             if seen is None or seen.changed() or self._arrived(rel):
-                async with self._lock:
+                async with self.lock:
                     note = await self._one(inside, rel, folder)
             else:
                 note = seen.note
             if note:
                 notes.append(note)
         return tuple(notes)
+
+    async def place(self, folder: str) -> Place:
+        """Where the host's repository of a work tree is. Raises Unfit."""
+        return await asyncio.to_thread(host.locate, self.workspace, folder, self._named)
 
     def _arrived(self, rel: str) -> bool:
         """Whether something is inside by now that the index there skips."""
@@ -100,7 +104,7 @@ class Sync:
         try:
             if os.path.relpath(folder, self.workspace).startswith(".."):
                 raise Unfit("the workspace is only a part of its work tree")
-            place = await asyncio.to_thread(host.locate, self.workspace, folder, self._named)
+            place = await self.place(folder)
             signatures = await asyncio.to_thread(host.signatures, place)
             snapshot = await asyncio.to_thread(host.read, place, lambda path: self._missing(rel, folder, path))
             note, done = await self._bring(inside, rel, place, snapshot)
@@ -304,9 +308,13 @@ def _contains(folder: str, old: str, new: str) -> bool:
 
 def _words(moves: Moves) -> str:
     """What the user must know of what was kept."""
-    if moves.kept or moves.checkout_kept:
-        which = ", ".join(name.removeprefix("refs/heads/") for name in moves.kept[:5]) or "the checkout"
+    if moves.kept:
+        which = ", ".join(name.removeprefix("refs/heads/").removeprefix("refs/") for name in moves.kept[:5])
         return f"both sides moved {which}: the sandbox keeps its own; the host's branches are `host/*` inside"
+    if moves.checkout_kept:
+        return (
+            "the sandbox keeps its branch and index, as both sides moved theirs (commit or unstage inside, to follow)"
+        )
     return ""
 
 
