@@ -18,7 +18,7 @@ SHORT = 10
 def fetch_options(parser: common.Parser) -> None:
     """Options of `fetch`."""
     parser.about(
-        "Bring commits made in the sandbox home. A branch there becomes the ref refs/continue-exec/SANDBOX/BRANCH here;\n"
+        "Bring commits made in the sandbox home. A branch there is refs/continue-exec/SANDBOX/BRANCH here;\n"
         "your own branches and files stay as they are until you merge.",
         examples=["fetch", "fetch --json"],
         codes="0: done; 1: something could not come home",

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _YOUNG_S = 0.1
 """What changed so recently may change again without a new time: file systems count in ticks of some milliseconds."""
+_FOLDERS = ("", "objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags")
 _GIT_S = 60.0
 """For git inside to move refs; thousands of new ones take seconds there."""
 
@@ -166,9 +167,7 @@ class Sync:
             everything["index"] = snapshot.index, snapshot.index_mtime_ns
         everything["HEAD"] = f"{snapshot.head}\n".encode(), 0
         await self._identity(inside, place)
-        await write(
-            inside, place.folder, everything, ("", "objects", "objects/pack", "refs", "refs/heads", "refs/tags")
-        )
+        await write(inside, place.folder, everything, _FOLDERS)
         self._written(known, snapshot)
         known.base = View(snapshot.refs, snapshot.head, snapshot.digest)
         known.files = {name: _hash(data) for name, data in files.items()}
