@@ -75,7 +75,8 @@ class Fetch:
                 except ContinueExecError as error:
                     found, said = [], [f"nothing came home: {error.message}"]
             refs += found
-            notes += [f"{rel or 'The workspace'}: {note}" for note in said]
+            # git's words quote what it found, and that is the sandbox's.
+            notes += [names.shown(f"{rel or 'The workspace'}: {note}", 500) for note in said]
         return GitRefs(refs=tuple(refs), notes=tuple(notes))
 
     def _repositories(self) -> list[tuple[str, str]]:

@@ -62,6 +62,6 @@ def at_home(name: str, sandbox_id: str) -> str:
     return f"{HOME}{sandbox_id}/{short}"
 
 
-def shown(name: str) -> str:
-    """A name from the sandbox for a person: cut, and with nothing that moves a cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name[:MAX_NAME])
+def shown(text: str, limit: int = MAX_NAME) -> str:
+    """Words from the sandbox for a person: cut, and with nothing in them that moves a cursor."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:limit])
