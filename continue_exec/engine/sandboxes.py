@@ -297,11 +297,15 @@ class Sandboxes:
             if sandbox.state not in (SandboxState.RUNNING, SandboxState.CREATING):
                 continue
             async with self._locks[sandbox.workspace.path]:
-                try:
-                    await self._adopt(sandbox)
-                except (ContinueExecError, OSError) as error:
-                    log.warning("%s could not be adopted: %s", sandbox.id, error)
-                    await self._lay_down(sandbox, f"it could not be adopted: {error}")
+                await self.take_back(sandbox)
+
+    async def take_back(self, sandbox: Sandbox) -> None:
+        """Take over one that runs without us, or lay it down; its workspace's lock is held."""
+        try:
+            await self._adopt(sandbox)
+        except (ContinueExecError, OSError) as error:
+            log.warning("%s could not be adopted: %s", sandbox.id, error)
+            await self._lay_down(sandbox, f"it could not be adopted: {error}")
 
     async def _sweep(self) -> None:
         """Delete what belongs to no sandbox: copies that an earlier engine had made for previews."""
