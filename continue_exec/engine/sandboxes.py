@@ -348,7 +348,8 @@ class Sandboxes:
         self.state.delete_sandbox(sandbox.id)
         self.folders.mirror_state(sandbox.id).unlink(missing_ok=True)
         self.folders.git_memory(sandbox.id).unlink(missing_ok=True)
-        for folder in (self.folders.sandbox(sandbox.id), self.folders.sockets(sandbox.id)):
+        folders = self.folders
+        for folder in (folders.sandbox(sandbox.id), folders.sockets(sandbox.id), folders.fetched(sandbox.id)):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _close(self, live: Live) -> None:

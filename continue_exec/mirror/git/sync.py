@@ -73,7 +73,7 @@ class Sync:
         self._seen: dict[str, _Seen] = {}
         self._bound: set[str] = set()
         self._lfs: bool | None = None
-        self.lock = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def bring_in(self, inside: Inside) -> tuple[str, ...]:
         """What the host's repositories hold is inside when this returns, but what the sandbox moved itself.
@@ -84,7 +84,7 @@ class Sync:
         for rel, folder in self._files.repositories().items():
             seen = self._seen.get(rel)
             if seen is None or seen.changed() or self._arrived(rel):
-                async with self.lock:
+                async with self._lock:
                     note = await self._one(inside, rel, folder)
             else:
                 note = seen.note
