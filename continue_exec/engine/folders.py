@@ -56,6 +56,10 @@ class Folders:
         """What the host's repositories and the sandbox's last had in common."""
         return self.home / "mirror" / f"{sandbox_id}.git"
 
+    def fetched(self, sandbox_id: str) -> Path:
+        """Commits on their way home that are not checked yet."""
+        return self.home / "fetch" / sandbox_id
+
     def sockets(self, sandbox_id: str) -> Path:
         """Bound into one sandbox; the path is short because a socket's may have at most 107 bytes."""
         return self.runtime / sandbox_id

@@ -439,7 +439,8 @@ class Sandboxes:
         for path in self.folders.of_mirror(sandbox.id):
             path.unlink(missing_ok=True)
         await standby.forget(self, sandbox.id)
-        for folder in (self.folders.sandbox(sandbox.id), self.folders.sockets(sandbox.id)):
+        folders = self.folders
+        for folder in (folders.sandbox(sandbox.id), folders.sockets(sandbox.id), folders.fetched(sandbox.id)):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def close_live(self, live: Live) -> None:

@@ -86,6 +86,7 @@ class Mirror:
         self._lock = asyncio.Lock()
         self._changes = Changes(rescan=True)
         """What is known to have changed and is not mirrored yet."""
+        self._repositories: Mapping[str, str] = {}
         self._identity = (0, 0)
         self._stands: Mapping[str, str] = {}
         self._quiet: SyncResult | None = None
@@ -218,8 +219,8 @@ class Mirror:
                 self._merge(remaining)
 
     def repositories(self) -> Mapping[str, str]:
-        """Work trees at and below the workspace: relative path → absolute. Known after a `flush`."""
-        return self._filter.repositories
+        """Work trees at and below the workspace: relative path → absolute. As the last `flush` found them."""
+        return self._repositories
 
     def holds(self, path: str) -> bool:
         """Whether a path of the workspace is known to be inside."""
@@ -319,6 +320,8 @@ class Mirror:
         try:
             buffers = self._buffers.current()
             plan = await self._plan(watcher, taken, buffers)
+            # Kept, as the filter forgets for a while whenever it looks at everything again.
+            self._repositories = self._filter.repositories
             # Deleted while we looked: what is missing below it means nothing.
             self._check_root()
             if patient and not plan.replaces(self._state):
