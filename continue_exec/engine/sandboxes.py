@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ..agent.connection import AgentConnection
@@ -37,6 +38,7 @@ from .history import History
 from .live import Live
 from .networks import Networks
 from .opening import Opening
+from .repositories import Repositories
 from .review import Review
 from .runs import Runs
 from .workspaces import Buffers
@@ -63,6 +65,7 @@ class Sandboxes:
         self.state = state
         self.networks = networks
         self.runs = runs
+        self.repositories = Repositories(settings, folders, driver)
         self.buffers = Buffers()
         self.live: dict[str, Live] = {}
         """By workspace path."""
@@ -161,7 +164,7 @@ class Sandboxes:
                 sandbox, SandboxState.STOPPED if sandbox.state is SandboxState.RUNNING else sandbox.state
             )
             sandbox = self.set(sandbox.model_copy(update={"limits": self._limits()}), SandboxState.CREATING)
-        spec = self.spec(sandbox)
+        spec = replace(self.spec(sandbox), binds=await asyncio.to_thread(self.repositories.binds, sandbox))
         private(spec.folder)
         private(spec.sockets)
         try:
@@ -218,6 +221,7 @@ class Sandboxes:
         async with AsyncExitStack() as undo:
             live = await self.connect(sandbox, opening, machine, mirror, first)
             undo.push_async_callback(self.let_go, live)
+            live.git = self.repositories.open(live.sandbox, mirror)
             live.sandbox = self.set(live.sandbox, SandboxState.RUNNING)
             await self.runs.adopt(live, live.agent.hello)
             # Last: what failed on the way is in nobody's hands.

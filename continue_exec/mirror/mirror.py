@@ -217,6 +217,14 @@ class Mirror:
             finally:
                 self._merge(remaining)
 
+    def repositories(self) -> Mapping[str, str]:
+        """Work trees at and below the workspace: relative path → absolute. Known after a `flush`."""
+        return self._filter.repositories
+
+    def holds(self, path: str) -> bool:
+        """Whether a path of the workspace is known to be inside."""
+        return path in self._state.entries
+
     async def flush(self, target: Target) -> SyncResult:
         """Everything on disk and in buffers up to this call is inside when it returns.
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from ..protocol.agent import PushEntry, PushItem
 from .batch import LARGE, NOTHING
 from .blobs import TEXT_LIMIT, Blobs, is_text
-from .folder import Gone, SafeFolder
+from .folder import Gone, SafeFolder, mtime_of
 from .state import MirrorState, Seen
 from .target import Target
 from .text import merge
@@ -56,7 +56,9 @@ class Reconciler:
         """
         path = item.entry.path
         old = self.state.entries.get(path)
-        now = await self.in_thread(lambda: self._inside(path))
+        # Before it is read: what is written to it from here on has another time inside, and the agent refuses.
+        stands = await target.look(self.root, path)
+        now = await self.in_thread(lambda: self._inside(path, stands))
         if now.kind == (wanted.kind if wanted else "") and (now.kind in ("", "d") or now.like(wanted)):
             return await self._same(target, item, old, wanted, now) if wanted else None
         # What was sent and never confirmed, because we died, is no change of the sandbox's.
@@ -79,8 +81,8 @@ class Reconciler:
             raise Contested("changed on both sides")
         return await self._merge(target, item, old, wanted, now)
 
-    def _inside(self, path: str) -> _Now:
-        """What stands inside. Blocks."""
+    def _inside(self, path: str, stands: str) -> _Now:
+        """What stands inside, of which the agent says `stands`. Blocks."""
         if self.inside is None:
             raise Contested("changed on both sides")
         try:
@@ -90,8 +92,9 @@ class Reconciler:
             hashed = self.inside.digest(path, found.kind) if found.kind in ("f", "l") else b""
         except (Gone, OSError):
             raise Contested("changed on both sides, and it cannot be read in the sandbox") from None
-        # As it was before it was read: what is written to it meanwhile makes the agent refuse.
-        return _Now(found.kind, hashed, found.mode, found.was(hashed), found.mtime_ns if found.kind == "f" else 0)
+        if not found.stands_as(stands, hashed):
+            raise Contested("changed on both sides, and being changed in the sandbox just now")
+        return _Now(found.kind, hashed, found.mode, stands, mtime_of(stands))
 
     async def _write(self, target: Target, item: PushItem, wanted: Seen | None, now: _Now, mode: int) -> Seen | None:
         """The host's version after all: what stands inside is as it came, if under other times."""

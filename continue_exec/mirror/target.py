@@ -22,3 +22,11 @@ class Target(Protocol):
             ContinueExecError: nothing is known about what was written; the mirror sends all of it again.
         """
         ...
+
+    async def look(self, root: str, path: str) -> str:
+        """What stands at a path below `root`, as programs inside see it, in the words of `PushEntry.was`.
+
+        Raises:
+            ContinueExecError: it cannot be said.
+        """
+        ...
