@@ -2,7 +2,8 @@
 
 Every folder is opened from its parent without following links. A file is written beside its place, complete, and then
 exchanged with what stands there (renameat2(2)); what was taken out is looked at, and if it is not the version that was
-reviewed it is put back. A crash leaves the old file or the new one, and at worst a `.continue-exec-*.tmp` beside it.
+reviewed it is put back. A crash leaves the old file or the new one, and at worst a `.continue-exec-*.tmp` beside it, of
+which the next engine knows by the journal (`Home.recover`).
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import Conflict, DiskFull, HostUnready, Refused
+from ..errors import Conflict, ContinueExecError, DiskFull, HostUnready, Refused
 from . import guard
 from .filter import TEMPORARY
 from .folder import SafeFolder, digest_of
+from .homecoming import NOT_MADE, TAKEN, Journal, NoJournal, Note
 from .state import digest
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,6 +29,9 @@ _FOLDER_MODE = 0o755
 """Of folders that no change describes, as the agent makes them."""
 _NOREPLACE, _EXCHANGE = 1, 2
 _UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+
+ASIDE = ".old.tmp"
+"""What stood at the path, for a moment, on file systems that cannot exchange two names."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -42,10 +47,12 @@ class Home:
 
     Args:
         root: its path, links resolved.
+        journal: tells the next engine what this one was at.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, journal: Journal | None = None) -> None:
         self.root = root
+        self.journal = journal or NoJournal()
         self.files = SafeFolder(Path(root))
 
     def standing(self, path: str) -> Standing:
@@ -66,11 +73,13 @@ class Home:
         with self._parent(path, make=True) as (folder, name):
             self._check_name(folder, name, expected)
             temporary = f"{TEMPORARY}{secrets.token_hex(6)}.tmp"
+            self._note(path, temporary, NOT_MADE, expected)
             fd = os.open(
                 temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
             )
             try:
                 try:
+                    self._note(path, temporary, os.fstat(fd).st_ino, expected)
                     write(fd)
                     os.fchmod(fd, mode & 0o777)
                 finally:
@@ -89,8 +98,11 @@ class Home:
         with self._parent(path, make=True) as (folder, name):
             self._check_name(folder, name, expected)
             temporary = f"{TEMPORARY}{secrets.token_hex(6)}.tmp"
+            self._note(path, temporary, NOT_MADE, expected)
             os.symlink(target, temporary, dir_fd=folder)
             try:
+                made = os.stat(temporary, dir_fd=folder, follow_symlinks=False)
+                self._note(path, temporary, made.st_ino, expected)
                 self._into_place(folder, temporary, name, path, expected)
             finally:
                 with suppress(OSError):
@@ -148,6 +160,7 @@ class Home:
                     self._remove_folder(folder, name, path)
                     return
                 taken = f"{TEMPORARY}{secrets.token_hex(6)}.tmp"
+                self._note(path, taken, TAKEN, expected)
                 _rename(folder, name, taken, _NOREPLACE)
                 if _standing(folder, taken) != expected:
                     _rename(folder, taken, name, _NOREPLACE)
@@ -167,6 +180,54 @@ class Home:
                 break
             gone.append(path)
         return gone
+
+    def _note(self, path: str, temporary: str, inode: int, expected: Standing) -> None:
+        self.journal.note(Note(path, temporary, inode, expected[0], expected[1].hex()))
+
+    def recover(self) -> str:
+        """Put in order what a crash left in the middle of writing one file.
+
+        Ours goes; what stood there and was reviewed goes too, as its successor is in place. What stood there and was
+        never seen by anybody comes back, or if that place is taken, beside it under a name that shows.
+
+        Returns:
+            That name; empty: nothing had to be kept.
+        """
+        note = self.journal.read()
+        kept = ""
+        if note is not None and note.temporary.startswith(TEMPORARY) and "/" not in note.temporary:
+            try:
+                with self._parent(note.path) as (folder, name):
+                    for left in (note.temporary, note.temporary + ASIDE):
+                        kept = self._put_in_order(folder, name, left, note) or kept
+            except (OSError, ContinueExecError):
+                # The folder is gone, or no longer ours to write to: nothing of it can be left there.
+                pass
+        self.journal.clear()
+        return kept
+
+    def _put_in_order(self, folder: int, name: str, left: str, note: Note) -> str:
+        try:
+            inode = os.stat(left, dir_fd=folder, follow_symlinks=False).st_ino
+        except FileNotFoundError:
+            return ""
+        ours = note.inode != TAKEN and (note.inode == NOT_MADE or inode == note.inode)
+        reviewed = _standing(folder, left) == (note.kind, bytes.fromhex(note.digest))
+        if ours or (reviewed and (note.inode == TAKEN or _inode(folder, name) != 0)):
+            os.unlink(left, dir_fd=folder)
+            return ""
+        if note.inode != TAKEN and _inode(folder, name) == note.inode:
+            _rename(folder, left, name, _EXCHANGE)
+            os.unlink(left, dir_fd=folder)
+            return ""
+        shown = name
+        while True:
+            try:
+                _rename(folder, left, shown, _NOREPLACE)
+            except FileExistsError:
+                shown = f"{name}.kept-{secrets.token_hex(3)}"
+                continue
+            return shown if shown != name else ""
 
     def _remove_folder(self, folder: int, name: str, path: str) -> None:
         try:
@@ -274,6 +335,14 @@ def _standing(folder: int, name: str) -> Standing:
         os.close(fd)
 
 
+def _inode(folder: int, name: str) -> int:
+    """0: nothing is there."""
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino
+    except OSError:
+        return 0
+
+
 def _rename(folder: int, old: str, new: str, flag: int) -> None:
     """renameat2(2) within a folder; where the file system has no such thing, the nearest that there is."""
     if hasattr(_libc, "renameat2"):
@@ -284,7 +353,7 @@ def _rename(folder: int, old: str, new: str, flag: int) -> None:
             raise OSError(number, os.strerror(number), new)
     if flag == _EXCHANGE:
         # Three renames: for a moment the place is empty.
-        aside = f"{TEMPORARY}{secrets.token_hex(6)}.tmp"
+        aside = old + ASIDE
         os.rename(new, aside, src_dir_fd=folder, dst_dir_fd=folder)
         os.rename(old, new, src_dir_fd=folder, dst_dir_fd=folder)
         os.rename(aside, old, src_dir_fd=folder, dst_dir_fd=folder)

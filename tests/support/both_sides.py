@@ -200,7 +200,9 @@ class Oracle(Both):
         for path in host.keys() | host_after.keys():
             if host.get(path) != host_after.get(path) and path not in touched and path not in self._renamed:
                 folder = "dir" in (host.get(path, ("",))[0], host_after.get(path, ("",))[0])
-                assert folder, f"{path} changed on the host, and nobody said so: {host.get(path)} {host_after.get(path)}"
+                assert folder, (
+                    f"{path} changed on the host, and nobody said so: {host.get(path)} {host_after.get(path)}"
+                )
         self.note()
         return cast(c.ChangesApplied, done)
 
