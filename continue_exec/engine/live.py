@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..agent.connection import AgentConnection
 from ..drivers.base import Machine, SandboxSpec
-from ..mirror.batch import NOTHING
 from ..mirror.mirror import Mirror
-from ..mirror.state import digest
 from ..model import Sandbox
 from ..network.proxy import Decision, EgressProxy
 from ..protocol.agent import PushItem, PushResult
@@ -56,20 +53,6 @@ class Live:
     async def push(self, root: str, items: Iterable[PushItem]) -> PushResult:
         """The mirror's target."""
         return await self.agent.push(root, items)
-
-    async def look(self, root: str, path: str) -> str:
-        """What stands inside, for the mirror (`Target.look`)."""
-        found = await self.agent.stat(f"{root}/{path}")
-        match found.kind:
-            case "missing":
-                return NOTHING
-            case "file":
-                return f"f:{found.size}:{found.mtime_ns}:{found.mode & 0o7777:o}"
-            case "symlink":
-                return f"l:{digest(os.fsencode(found.target)).hex()}"
-            case "dir":
-                return "d"
-        return "other"
 
     async def flush(self) -> SyncResult:
         """Everything on the host's disk and in editors' buffers up to now is inside when this returns."""

@@ -6,10 +6,8 @@ everything that the mirror or the review does.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-import stat
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
@@ -37,7 +35,7 @@ from continue_exec.protocol.agent import PushItem, PushResult
 from continue_exec.protocol.refs import WorkspaceRef
 from continue_exec.tasks import Tasks
 
-from .mirror_target import DiskTarget, Tree, tree
+from .mirror_target import Tree, tree
 
 
 class Agent(Protocol):
@@ -45,20 +43,16 @@ class Agent(Protocol):
 
     async def push(self, root: str, items: Iterable[PushItem]) -> PushResult: ...
 
-    async def stat(self, path: str) -> Any: ...
 
+@dataclass
+class Elsewhere:
+    """An agent that has the copy at another path than the host has the workspace."""
 
-class DiskAgent:
-    """A DiskTarget in an agent's place."""
-
-    def __init__(self, target: DiskTarget) -> None:
-        self.target = target
+    agent: Agent
+    folder: Path
 
     async def push(self, root: str, items: Iterable[PushItem]) -> PushResult:
-        return await self.target.push(root, items)
-
-    async def stat(self, path: str) -> Any:
-        raise NotImplementedError
+        return await self.agent.push(str(self.folder), items)
 
 
 @dataclass
@@ -318,11 +312,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def mode_of(path: Path) -> int:
-    return stat.S_IMODE(os.lstat(path).st_mode)
-
-
-def run(coroutine: Any) -> Any:
-    return asyncio.run(coroutine)
