@@ -13,10 +13,11 @@ import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TypeVar, cast
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from .. import __version__
 from ..engine.engine import Engine
@@ -27,6 +28,8 @@ from ..protocol.methods import FRAMES_TYPE, METHODS, NDJSON_TYPE
 from ..protocol.versions import ENGINE_PROTOCOL
 
 log = logging.getLogger(__name__)
+
+Message = TypeVar("Message", bound=BaseModel)
 
 MAX_BODY = 64 << 20
 """Bytes of one request: an editor's largest unsaved buffer fits."""
@@ -90,13 +93,13 @@ class HttpDoor:
         if name == "run.stdin" and request.content_type == "application/octet-stream":
             return await self._stdin(request)
         try:
-            params = method.params.model_validate_json(await request.read() or b"{}")
+            params = parsed(method.params, await request.read() or b"{}")
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors())
             raise InvalidRequest(f"{name}: {problems}") from None
         if not method.stream:
             result = await self.engine.call(name, params)
-            return _answer(200, result.model_dump_json().encode())
+            return _answer(200, dumped(result))
         run, pieces = await self.engine.stream(name, params)
         frames = request.headers.get("Accept") == FRAMES_TYPE
         response = web.StreamResponse(
@@ -141,6 +144,36 @@ class HttpDoor:
         if request.query.get("eof", "1") != "0":
             await self.engine.runs.stdin(run_id, b"", eof=True)
         return _answer(200, b"{}")
+
+
+def parsed(kind: type[Message], body: bytes) -> Message:
+    """A message from JSON.
+
+    Names that are no UTF-8 come as lone surrogates (`\\udcff`), which is JSON, but not to pydantic's own parser.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError:
+        if b"\\ud" not in body.lower():
+            raise
+        try:
+            plain = json.loads(body)
+        except (ValueError, RecursionError):
+            plain = None
+        if plain is None:
+            raise
+        return kind.model_validate(plain)
+
+
+def dumped(message: BaseModel) -> bytes:
+    """A message as JSON; names that are no UTF-8 with lone surrogates, which pydantic refuses to write."""
+    try:
+        return message.model_dump_json().encode()
+    except PydanticSerializationError:
+        return json.dumps(message.model_dump(mode="json"), separators=(",", ":")).encode()
 
 
 def _newer(version: str) -> bool:

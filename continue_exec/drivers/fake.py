@@ -12,8 +12,8 @@ import shutil
 import signal
 from pathlib import Path
 
-from ..errors import SandboxFailed
-from .base import Capability, Check, Fill, Machine, SandboxSpec
+from ..errors import NotSupported, SandboxFailed
+from .base import Bell, Capability, Check, Fill, Machine, SandboxSpec
 from .runsc.processes import HostProcess, start_time
 
 STOP_TIMEOUT_S = 5.0
@@ -36,7 +36,9 @@ class FakeDriver:
         """As little as the engine can do with."""
         return frozenset({Capability.PAUSE, Capability.WORKSPACE_FILES})
 
-    async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
+    async def start(
+        self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None, memory: Path | None = None
+    ) -> Machine:
         """Start the agent, or find it running. It is a child of nobody in particular: it outlives the engine. There is
         nothing to fill, as its files are the host's own."""
         if (machine := await self.connect(spec)) is not None:
@@ -68,6 +70,22 @@ class FakeDriver:
     def workspace_files(self, spec: SandboxSpec) -> tuple[Path, str]:
         """The workspace inside is the host's own: nothing ever differs."""
         return spec.workspace, ""
+
+    async def save_memory(self, spec: SandboxSpec, image: Path) -> None:
+        """Not here: the agent is a plain process."""
+        raise NotSupported("The fake driver cannot save memory")
+
+    async def copy(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """Not here, for the same reason."""
+        raise NotSupported("The fake driver has no files to copy")
+
+    def move(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """Not here."""
+        raise NotSupported("The fake driver has no files to move")
+
+    def files(self, spec: SandboxSpec) -> dict[str, tuple[int, ...]]:
+        """Not here."""
+        raise NotSupported("The fake driver has no files of its own")
 
     def pause(self, spec: SandboxSpec) -> None:
         """Stop the agent; its runs go on."""

@@ -48,8 +48,7 @@ async def content(live: Live, query: c.ContentQuery) -> c.Content:
     review = review_of(live)
     path = _relative(live, query.path)
     await live.flush()
-    deltas = await review.deltas([path])
-    delta = next((delta for delta in deltas if delta.path == path), None)
+    delta = await review.delta(path)
     return await asyncio.to_thread(lambda: Contents(review).content(path, delta, query.side))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import Conflict, ContinueExecError, NotSupported, Refused
 from ..mirror import guard, text
 from ..mirror.changes import Delta
-from ..mirror.folder import CHUNK, Gone
+from ..mirror.folder import Found, Gone, pieces_of
 from ..mirror.state import Seen, digest
 from ..protocol import changes as c
 from .changes_text import Contents, Picked
@@ -65,9 +65,7 @@ def bring(review: Review, change: c.Change, pick: c.Pick, deltas: Sequence[Delta
             _remove(review, delta)
             seen[delta.path] = None
         case "d":
-            if delta.host.kind in ("f", "l"):
-                review.home.remove(delta.path, delta.host.standing)
-            review.home.put_folder(delta.path, delta.inside.mode)
+            review.home.put_folder(delta.path, delta.inside.mode, delta.host.standing)
             seen[delta.path] = Seen("d", delta.inside.mode & 0o777)
         case "l":
             _link(review, delta)
@@ -110,15 +108,32 @@ def _text(review: Review, change: c.Change, pick: c.Pick, delta: Delta) -> bytes
 
 
 def _remove(review: Review, delta: Delta) -> None:
+    # Perhaps it was only away for a moment, when it was looked at.
+    if _look(review, delta) is not None:
+        raise _changed(delta)
     review.home.remove(delta.path, delta.host.standing)
-    review.home.prune(delta.path, lambda folder: review.files.look(folder) is not None)
+    review.home.prune(delta.path, lambda folder: _stays(review, folder))
+
+
+def _look(review: Review, delta: Delta) -> Found | None:
+    try:
+        return review.files.look(delta.path)
+    except OSError:
+        raise _changed(delta) from None
+
+
+def _stays(review: Review, folder: str) -> bool:
+    try:
+        return review.files.look(folder) is not None
+    except OSError:
+        return True
 
 
 def _link(review: Review, delta: Delta) -> None:
     try:
         target = review.files.target(delta.path)
-    except Gone:
-        target = ""
+    except (Gone, OSError):
+        raise _changed(delta) from None
     if digest(os.fsencode(target)) != delta.inside.digest:
         raise _changed(delta)
     if why := guard.refusal(delta.path, "l", 0, target):
@@ -138,7 +153,7 @@ def _file(review: Review, delta: Delta) -> dict[str, Seen | None]:
             # As it is before it is read: what is written to it meanwhile is seen by its time.
             inside_ns = os.fstat(source).st_mtime_ns
             review.home.put_file(delta.path, _copy(source, delta), mode, delta.host.standing)
-    except Gone:
+    except (Gone, OSError):
         raise _changed(delta) from None
     review.keep_base(delta.path, delta.inside)
     return _both(review, delta, inside_ns)
@@ -148,12 +163,12 @@ def _copy(source: int, delta: Delta) -> Callable[[int], None]:
     """Copies and hashes in one go: what was reviewed is what arrives, whatever happens to the file meanwhile."""
 
     def write(fd: int) -> None:
-        def pieces() -> bytes:
-            piece = os.read(source, CHUNK)
-            _write(fd, piece)
-            return piece
+        def pieces() -> Iterator[bytes]:
+            for piece in pieces_of(source, delta.inside.size):
+                _write(fd, piece)
+                yield piece
 
-        if digest(iter(pieces, b"")) != delta.inside.digest:
+        if digest(pieces()) != delta.inside.digest:
             raise _changed(delta)
 
     return write

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -12,6 +11,7 @@ from ..mirror import guard, text
 from ..mirror.blobs import TEXT_LIMIT, is_text
 from ..mirror.changes import Delta, Version, parents
 from ..mirror.folder import Gone, SafeFolder
+from ..mirror.obeyed import Obeyed
 from ..mirror.state import digest
 from ..protocol import changes as c
 from .history import Step
@@ -61,7 +61,8 @@ class Contents:
 
     def __init__(self, review: Review) -> None:
         self.review = review
-        self._listings: dict[str, list[str]] = {}
+        self._listings: dict[str, dict[str, list[str]]] = {}
+        self._obeyed: Obeyed | None = None
 
     # The list
 
@@ -125,8 +126,20 @@ class Contents:
         return "changed on both sides" if delta.base.kind else "made on both sides, not alike"
 
     def _needs_yes(self, delta: Delta, old: Delta | None) -> str:
-        why = guard.executed(delta.path) or (guard.executed(old.path) if old else "")
-        return why or ("its name is that of a file with secrets" if delta.secret else "")
+        paths = [delta.path, old.path] if old else [delta.path]
+        for path in paths:
+            if why := guard.executed(path) or self._places().why(path):
+                return why
+        if delta.secret:
+            return "its name is that of a file with secrets"
+        return guard.exposed(delta.inside.kind, delta.inside.mode, (old or delta).host.mode)
+
+    def _places(self) -> Obeyed:
+        if self._obeyed is None:
+            mirror = self.review.mirror
+            links = [path for path, seen in mirror.state.entries.items() if seen.kind == "l"]
+            self._obeyed = Obeyed(self.review.home.files, mirror.root, links, self.review.rules.hooks)
+        return self._obeyed
 
     def _refused(self, delta: Delta, added: Sequence[str]) -> str:
         if delta.secret and delta.host.kind:
@@ -135,11 +148,13 @@ class Contents:
         if delta.inside.kind == "l":
             try:
                 target = self.review.files.target(delta.path)
-            except Gone:
+            except (Gone, OSError):
                 target = ""
         if not delta.inside.kind:
             return guard.refusal(delta.path, "f", 0)
         if why := guard.refusal(delta.path, delta.inside.kind, delta.inside.mode, target):
+            return why
+        if target and (why := self.review.home.leads_out(delta.path, target)):
             return why
         return "" if delta.host.kind else self._clash(delta.path, added)
 
@@ -153,18 +168,21 @@ class Contents:
                 return f"{part} and {other} are one name to some file systems"
         return ""
 
-    def _listing(self, folder: str, added: Sequence[str]) -> list[str]:
-        found = self._listings.get(folder)
-        if found is None:
-            place = os.path.join(self.review.mirror.root, folder)
-            try:
-                found = os.listdir(place) if os.path.realpath(place) == place.rstrip("/") else []
-            except OSError:
-                found = []
-            lead = folder + "/" if folder else ""
-            found += {path[len(lead) :].partition("/")[0] for path in added if path.startswith(lead)}
-            self._listings[folder] = found
-        return found
+    def _listing(self, folder: str, added: Sequence[str]) -> dict[str, list[str]]:
+        if not self._listings:
+            come: dict[str, set[str]] = {"": set()}
+            for path in added:
+                for child in (path, *parents(path)):
+                    above, _, name = child.rpartition("/")
+                    come.setdefault(above, set()).add(name)
+            self._listings = {above: guard.names(self._on_host(above) | names) for above, names in come.items()}
+        return self._listings.get(folder, {})
+
+    def _on_host(self, folder: str) -> set[str]:
+        try:
+            return set(self.review.home.files.names(folder))
+        except OSError:
+            return set()
 
     # Bytes
 
@@ -234,14 +252,20 @@ class Contents:
             return _content(path, side, Version("f", seen.mode if seen else 0), data, delta.version if delta else "")
         files = self.review.home.files if side is c.Side.HOST else self.review.files
         held = self.review.mirror.buffers().get(path) if side is c.Side.HOST else None
-        found = files.look(path)
+        try:
+            found = files.look(path)
+        except OSError:
+            raise Conflict(f"{path} cannot be read", hint="Look at its permissions.") from None
         version = delta.version if delta else ""
         if held is not None:
             return _content(path, side, Version("f", found.mode if found else 0o644), held[0], version)
         if found is None:
             return c.Content(path=path, side=side, exists=False, version=version)
         if found.kind == "l":
-            target = files.target(path)
+            try:
+                target = files.target(path)
+            except (Gone, OSError):
+                raise Conflict(f"{path} is changing just now", hint="Try again.") from None
             return c.Content(path=path, side=side, exists=True, type="symlink", target=target, version=version)
         if found.kind == "d":
             return c.Content(

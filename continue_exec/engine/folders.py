@@ -28,9 +28,17 @@ class Folders:
         """Everything of one sandbox."""
         return self.home / "sandboxes" / sandbox_id
 
+    def sandbox_ids(self) -> set[str]:
+        """Of every sandbox that has a folder."""
+        return {path.name for path in (self.home / "sandboxes").glob("sb_*") if "." not in path.name}
+
     def mirror_state(self, sandbox_id: str) -> Path:
         """What the mirror knows to be inside. Beside the driver's folder, which the driver may empty."""
         return self.home / "mirror" / f"{sandbox_id}.state"
+
+    def memory(self, sandbox_id: str) -> Path:
+        """All that ran in one that is on standby."""
+        return self.home / "memory" / sandbox_id
 
     def bases(self, sandbox_id: str) -> Path:
         """Texts that both sides last had in common (mirror/blobs.py)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ..agent.connection import AgentConnection
 from ..drivers.base import Machine, SandboxSpec
+from ..errors import ContinueExecError
 from ..mirror.mirror import Mirror
 from ..model import Sandbox
 from ..network.proxy import Decision, EgressProxy
@@ -16,6 +17,12 @@ from ..protocol.methods import SyncResult
 from ..tasks import Tasks
 from .review import Review
 from .streams import ActiveRun
+
+CLOCK_TICKS = 100
+"""A second, in gVisor as in Linux (USER_HZ)."""
+
+CONTACTS = 1000
+"""Hosts remembered of a sandbox; code inside chooses their names."""
 
 
 @dataclass(eq=False)
@@ -39,8 +46,14 @@ class Live:
     """Versions of programs inside, by path."""
     tasks: Tasks = field(default_factory=lambda: Tasks("sandbox"))
     """Its guard and its live mirror."""
+    contacts: dict[tuple[str, int, bool], int] = field(default_factory=dict)
+    """Host, port and whether it was allowed → requests, since the engine has had the sandbox."""
     losses: list[float] = field(default_factory=list)
     """When the connection to the agent was lost, lately (time.monotonic)."""
+    news: list[tuple[str, str]] = field(default_factory=list)
+    """What its next run is to tell the user, by code and in words."""
+    ticks: tuple[float, float] = (0.0, 0.0)
+    """Seconds of CPU that its processes had used when it was last looked at, and when that was (time.monotonic)."""
     paused: bool = False
     """It has no CPU: nothing may be asked of its agent before `Sandboxes.wake`."""
     stopping: bool = False
@@ -62,7 +75,15 @@ class Live:
         """A request concerned it."""
         self.sandbox = self.sandbox.model_copy(update={"used_at": time.time()})
 
-    def refused(self, decision: Decision) -> None:
+    def decided(self, decision: Decision) -> None:
+        """Something inside asked for a host."""
+        contact = (decision.host, decision.port, decision.allowed)
+        if contact in self.contacts or len(self.contacts) < CONTACTS:
+            self.contacts[contact] = self.contacts.get(contact, 0) + 1
+        if not decision.allowed:
+            self._refused(decision)
+
+    def _refused(self, decision: Decision) -> None:
         """Tell the active runs that policy refused a host: which of them asked is not known yet."""
         key = (decision.host, decision.port)
         for active in self.runs.values():
@@ -74,6 +95,28 @@ class Live:
         """Processes inside, the agent not counted."""
         found = await self.agent.list("/proc")
         return sum(entry.path.rpartition("/")[2].isdigit() for entry in found) - 1
+
+    async def cpu_share(self) -> float:
+        """Cores that its processes used, the agent not counted, since this was last asked; 0 the first time."""
+        used = 0.0
+        for entry in await self.agent.list("/proc"):
+            pid = entry.path.rpartition("/")[2]
+            if pid.isdigit() and pid != "1":
+                used += await self._cpu_of(pid)
+        now = time.monotonic()
+        (before, then), self.ticks = self.ticks, (used, now)
+        return max(0.0, used - before) / (now - then) if then and now > then else 0.0
+
+    async def _cpu_of(self, pid: str) -> float:
+        stat = b""
+        try:
+            async for piece in self.agent.read(f"/proc/{pid}/stat"):
+                stat += piece
+            # After the name, which may hold anything: state is field 3, utime and stime are 14 and 15 (proc(5)).
+            fields = stat.rpartition(b")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+        except (ContinueExecError, ValueError, IndexError):
+            return 0.0  # it has ended
 
     async def which(self, program: str) -> str | None:
         """Where a program is inside, by the PATH of its runs; what was found is remembered."""

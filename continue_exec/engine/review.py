@@ -136,11 +136,24 @@ class Review:
         async with self.mirror.lock:
             return await asyncio.to_thread(self._deltas, tuple(only))
 
+    async def delta(self, path: str) -> Delta | None:
+        """What just this path has otherwise, without a look at the rest of the tree. After a flush."""
+        async with self.mirror.lock:
+            return await asyncio.to_thread(self._delta, path)
+
+    def _delta(self, path: str) -> Delta | None:
+        there, seen = self.files.look(path), self.mirror.state.entries.get(path)
+        host = HostSide(self.home.files, self.mirror.buffers())
+        found = changes.compare(
+            {} if there is None else {path: there}, {} if seen is None else {path: seen}, self.inside, host, (path,)
+        )
+        return found[0] if found else None
+
     def _deltas(self, only: tuple[str, ...]) -> list[Delta]:
         with self._turn:
             self._fresh_rules()
-            found = self.inside.scan(self.rules)
-            host = HostSide(self.home.files, self.mirror.root, self.mirror.buffers())
+            found = self.inside.scan(self.rules, known=len(self.mirror.state.entries))
+            host = HostSide(self.home.files, self.mirror.buffers())
             return changes.compare(found, self.mirror.state.entries, self.inside, host, only)
 
     def version(self, path: str, found: Found | None) -> Version:
@@ -228,9 +241,11 @@ class Review:
         """Paths that seem to be other than mirrored."""
         with self._turn:
             self._fresh_rules()
-            found = self.inside.scan(self.rules)
+            found = self.inside.scan(self.rules, known=len(entries))
         suspects = {path for path, there in found.items() if not changes.plainly_same(there, entries.get(path))}
-        return suspects | (entries.keys() - found.keys())
+        return suspects | {
+            path for path in entries.keys() - found.keys() if not changes.unknown(path, self.inside.left_out)
+        }
 
     def _again(self, suspects: Iterable[str]) -> dict[str, Version]:
         dirty = {}

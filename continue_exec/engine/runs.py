@@ -100,6 +100,8 @@ class Runs:
             self._end(live, active, RunState.FAILED, error.message, **error.to_wire())
             raise
         self._arm(live, active)
+        while live.news:
+            active.notice(*live.news.pop(0))
         if live.mirror.contested:
             active.notice("conflict", _contested(live.mirror.contested))
         return active
@@ -215,6 +217,11 @@ class Runs:
             changes = {"state": RunState.LOST, "reason": reason, "ended_at": time.time(), "last_seq": lost_log.last_seq}
             lost_log.close()
             self.state.save_run(run.model_copy(update=changes), stream)
+
+    def move(self, sandbox_id: str, other_id: str) -> None:
+        """Ended runs of a sandbox are another's from now on."""
+        for run, stream in self.state.runs(sandbox_id=sandbox_id):
+            self.state.save_run(run.model_copy(update={"sandbox_id": other_id}), stream)
 
     def delete_of(self, sandbox_id: str) -> None:
         """Forget the runs of a sandbox that is being removed, with their logs."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..protocol.agent import PushEntry, PushItem
 from . import secrets
 from .filter import Filter
-from .folder import digest_of
+from .folder import Gone, digest_of
 from .plan import Plan
 from .state import MirrorState, Seen, digest
 from .walk import LeftOut
@@ -174,7 +174,11 @@ class Reader:
         return self.stands.get(path) or was(self.state.entries.get(path))
 
     def _large(self, path: str, full: Path, fd: int, seen: Seen, batch: Batch) -> None:
-        seen = seen._replace(digest=digest_of(fd))
+        try:
+            seen = seen._replace(digest=digest_of(fd))
+        except Gone:  # it grows
+            batch.again.add(path)
+            return
         after = os.fstat(fd)
         if (after.st_size, after.st_mtime_ns) != (seen.size, seen.mtime_ns):
             batch.again.add(path)

@@ -5,17 +5,17 @@ Blocks, all of it: run it in a worker thread, with the mirror's lock held, after
 
 from __future__ import annotations
 
-import os
+import errno
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .filter import Filter, Verdict
-from .folder import Found, Gone, SafeFolder
-from .home import Standing
+from .folder import Found, Gone, SafeFolder, kind_of
 from .plan import same
 from .state import Seen, digest
+from .swap import Standing
 from .walk import LeftOut
 
 
@@ -40,6 +40,9 @@ class Version(NamedTuple):
 
 
 ABSENT = Version()
+
+LARGEST = 4 << 30
+"""Bytes that are hashed at one look, some seconds: a sparse file of a terabyte costs its maker nothing."""
 
 
 class Delta(NamedTuple):
@@ -79,11 +82,14 @@ class Inside:
     files: SafeFolder
     left_out: LeftOut = field(default_factory=LeftOut)
     _hashed: dict[str, tuple[Found, bytes]] = field(default_factory=dict)
+    _unread: int = LARGEST
+    """Bytes that may still be hashed at this look."""
 
-    def scan(self, rules: Filter, stopped: Callable[[], bool] = lambda: False) -> dict[str, Found]:
-        """Everything that is there, as far as the mirror's rules see it."""
+    def scan(self, rules: Filter, stopped: Callable[[], bool] = lambda: False, *, known: int = 0) -> dict[str, Found]:
+        """Everything that is there, as far as the mirror's rules see it; `known`: files that were mirrored."""
         self.left_out.clear()
-        found = self.files.scan(rules, self.left_out, stopped)
+        self._unread = LARGEST
+        found = self.files.scan(rules, self.left_out, stopped, known=known)
         for path in self._hashed.keys() - found.keys():
             del self._hashed[path]
         return found
@@ -97,16 +103,28 @@ class Inside:
         """
         if found is None:
             return ABSENT
-        if found.kind in ("d", "o"):
-            return Version(found.kind, found.mode)
+        if found.kind == "d":
+            # Sticky and set-group-id bits of folders stay where they are: neither side's reach the other.
+            return Version("d", found.mode & 0o777)
+        if found.kind == "o":
+            return Version("o", found.mode)
         mode = 0 if found.kind == "l" else found.mode
         size = found.size if found.kind == "f" else 0
         if seen is not None and found.kind == "f" == seen.kind and unchanged(found, seen):
             return Version("f", mode, seen.digest, size)
         known = self._hashed.get(path)
         if known is None or known[0] != found:
+            self._budget(size)
             known = self._hashed[path] = found, self.files.digest(path, found.kind)
         return Version(found.kind, mode, known[1], size)
+
+    def _budget(self, size: int) -> None:
+        """What was hashed stays known, so that a later look comes further."""
+        if size > LARGEST:
+            raise OSError(errno.EFBIG, f"larger than {LARGEST >> 30} GiB")
+        self._unread -= size
+        if self._unread < 0:
+            raise OSError(errno.EFBIG, f"more than {LARGEST >> 30} GiB changed; look again for the rest")
 
 
 def unchanged(found: Found, seen: Seen) -> bool:
@@ -117,9 +135,8 @@ def unchanged(found: Found, seen: Seen) -> bool:
 class HostSide:
     """The host's side: files, with editors' unsaved texts in their place."""
 
-    def __init__(self, files: SafeFolder, root: str, buffers: Mapping[str, tuple[bytes, int]]) -> None:
+    def __init__(self, files: SafeFolder, buffers: Mapping[str, tuple[bytes, int]]) -> None:
         self.files = files
-        self._root = root
         self._buffers = buffers
 
     def version(self, path: str, seen: Seen | None) -> Version:
@@ -127,28 +144,22 @@ class HostSide:
 
         Raises:
             OSError: it cannot be read.
+            Gone: it is changing.
         """
-        found = self.files.look(path)
+        looked = self.files.stat(path)
         text = self._buffers.get(path)
-        if text is not None and (found is None or found.kind == "f"):
-            mode = found.mode & 0o777 if found else 0o644
+        if text is not None and (looked is None or stat.S_ISREG(looked.st_mode)):
+            mode = stat.S_IMODE(looked.st_mode) & 0o777 if looked else 0o644
             return Version("f", mode, digest(text[0]), len(text[0]))
-        if found is None:
+        if looked is None:
             return ABSENT
-        if found.kind in ("d", "o"):
-            return Version(found.kind, found.mode & 0o777)
-        if found.kind == "f" and seen is not None:
-            try:
-                looked = os.lstat(os.path.join(self._root, path))
-            except OSError:
-                return ABSENT
-            if stat.S_ISREG(looked.st_mode) and same(seen, looked):
-                return Version("f", seen.mode, seen.digest, seen.size)
-        try:
-            hashed = self.files.digest(path, found.kind)
-        except Gone:
-            return ABSENT
-        return Version(found.kind, 0 if found.kind == "l" else found.mode & 0o777, hashed, found.size)
+        kind = kind_of(looked)
+        mode = stat.S_IMODE(looked.st_mode) & 0o777
+        if kind in ("d", "o"):
+            return Version(kind, mode)
+        if kind == "f" and seen is not None and same(seen, looked):
+            return Version("f", seen.mode, seen.digest, seen.size)
+        return Version(kind, 0 if kind == "l" else mode, self.files.digest(path, kind), looked.st_size)
 
 
 def compare(
@@ -175,6 +186,8 @@ def compare(
         seen, there = entries.get(path), found.get(path)
         if there is not None and plainly_same(there, seen):
             continue
+        if there is None and unknown(path, inside.left_out):
+            continue
         try:
             now = inside.version(path, there, seen)
             base = base_of(seen)
@@ -192,12 +205,17 @@ def compare(
     return sorted(_without_implied(deltas, found))
 
 
+def unknown(path: str, left_out: Mapping[str, str]) -> bool:
+    """Whether a scan that did not find a path may just not have come so far."""
+    return bool(left_out) and (path in left_out or "." in left_out or any(above in left_out for above in parents(path)))
+
+
 def plainly_same(there: Found, seen: Seen | None) -> bool:
     """Whether what is inside is what was mirrored, as far as that can be told without reading it."""
     if seen is None or there.kind != seen.kind or there.verdict is Verdict.SECRET:
         return False
     if there.kind == "d":
-        return there.mode == seen.mode
+        return there.mode & 0o777 == seen.mode
     return there.kind == "f" and there.mode == seen.mode and unchanged(there, seen)
 
 

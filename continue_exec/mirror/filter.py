@@ -29,6 +29,10 @@ RULE_FILES = frozenset({GIT_RULES, OWN_RULES, ".git"})
 """A change of one of these changes what is mirrored of the folder that holds it."""
 
 
+_MOST_SCOPES = 100_000
+"""Folders whose rules are remembered: some 50 MB."""
+
+
 class Verdict(Enum):
     """What becomes of a path."""
 
@@ -86,6 +90,8 @@ class Scope:
     """The folder was named by an include pattern."""
     closed: bool = False
     """Nothing below comes in."""
+    elsewhere: bool = False
+    """On the host it is a link, or behind one: what is there is not the workspace's, and is not read."""
 
 
 @dataclass
@@ -112,6 +118,13 @@ class Filter:
     def notes(self) -> list[str]:
         """What git could not say, in words."""
         return [repository.note for repository in self._repositories.values() if repository.note]
+
+    @property
+    def hooks(self) -> list[str]:
+        """Folders below the workspace that Git's settings name as those of its hooks."""
+        top = self.root.rstrip("/") + "/"
+        found = (repository.hooks for repository in self._repositories.values())
+        return [hooks.removeprefix(top) for hooks in found if hooks.startswith(top)]
 
     def decide(self, scope: Scope, name: str, folder: bool) -> Verdict:
         """What becomes of the entry `name` of `scope`'s folder."""
@@ -154,6 +167,11 @@ class Filter:
                 found = self._below(self.scope(parent), name, names)
             self._scopes[rel] = found
         return found
+
+    def trim(self) -> None:
+        """Forget what was read if it is much: the names of a hostile tree must not pile up here."""
+        if len(self._scopes) > _MOST_SCOPES:
+            self._scopes.clear()
 
     def visited(self, rel: str) -> bool:
         """Whether `rel` was seen as a folder."""
@@ -243,7 +261,11 @@ class Filter:
             only_named=parent.only_named or verdict is Verdict.THROUGH,
             included=verdict is Verdict.IN
             and (parent.included or bool(self._include and self._include.match(path, raw, True))),
+            # Asked for a folder that the sandbox has made in a link's place.
+            elsewhere=parent.elsewhere or os.path.islink(os.path.join(self.root, rel)),
         )
+        if scope.elsewhere:
+            return scope
         if ".git" in names and os.path.lexists(os.path.join(self.root, rel, ".git")):
             # A submodule or a repository of its own: rules of the outer one end here, as in git.
             repository = Repository.open(os.path.join(self.root, rel))

@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,11 @@ from .walk import LeftOut
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+DEEPEST = 128
+"""Folders below one another that a scan goes down; one descriptor each. No tool makes so many."""
+MOST = 500_000
+"""Files that a scan looks at besides those that were mirrored: about 200 MB and 2 s."""
 
 
 class Found(NamedTuple):
@@ -65,66 +71,89 @@ class SafeFolder:
         self._top = top
         self._below = [part for part in below.split("/") if part]
 
-    def scan(self, rules: Filter, left_out: LeftOut, stopped: Callable[[], bool] = lambda: False) -> dict[str, Found]:
+    def scan(
+        self, rules: Filter, left_out: LeftOut, stopped: Callable[[], bool] = lambda: False, *, known: int = 0
+    ) -> dict[str, Found]:
         """Everything that the mirror's rules let in, and secrets, by path. Blocks: 3 µs a file.
+
+        What is below a path that is put into `left_out` (`.`: all of it) is not known, which is not the same as gone.
+
+        Args:
+            known: files that are expected there; MOST more are looked at.
 
         Raises:
             Gone: `stopped` said so.
         """
-        found: dict[str, Found] = {}
+        scan = _Scan(rules, left_out, MOST + 2 * known, {})
+        open_folders: list[tuple[int, list[str]]] = []  # on the way down, each with the folders in it still to come
         try:
-            top = self._open_folder("")
-        except Gone:
-            return found
-        todo = [("", top)]
-        while todo:
-            rel, fd = todo.pop()
             try:
+                open_folders.append((self._open_folder(""), []))
+                open_folders[0][1].extend(scan.folder("", open_folders[0][0]))
+            except (Gone, OSError):
+                left_out["."] = "the workspace's folder is not there, or cannot be read"
+            while open_folders and not scan.full:
+                fd, folders = open_folders[-1]
+                if not folders:
+                    os.close(open_folders.pop()[0])
+                    continue
                 if stopped():
                     raise Gone
-                for path in self._folder(rel, fd, rules, left_out, found):
-                    try:
-                        todo.append((path, os.open(path.rpartition("/")[2], _FOLDER, dir_fd=fd)))
-                    except OSError as error:
-                        if error.errno not in _GONE:
-                            left_out[path] = f"unreadable: {error.strerror}"
-            except BaseException:
-                for _, other in todo:
-                    os.close(other)
-                raise
-            finally:
+                path = folders.pop()
+                if len(open_folders) > DEEPEST:
+                    left_out[path] = f"more than {DEEPEST} folders deep"
+                    continue
+                try:
+                    open_folders.append((os.open(path.rpartition("/")[2], _FOLDER, dir_fd=fd), []))
+                    open_folders[-1][1].extend(scan.folder(path, open_folders[-1][0]))
+                except OSError as error:
+                    # Gone or replaced since it was listed: nor is it known what becomes of it.
+                    left_out[path] = "it is changing" if error.errno in _GONE else f"unreadable: {error.strerror}"
+        finally:
+            for fd, _ in open_folders:
                 os.close(fd)
-        return found
+            rules.trim()
+        return scan.found
 
-    def _folder(self, rel: str, fd: int, rules: Filter, left_out: LeftOut, found: dict[str, Found]) -> Iterator[str]:
-        """Add what is in one folder; yields the folders in it that are to be looked into."""
-        # The host's own rules decide: an ignore file that was written inside hides nothing.
-        scope = rules.scope(rel)
-        with os.scandir(fd) as listing:
-            entries = list(listing)
-        for entry in entries:
-            name = entry.name
-            try:
-                looked = entry.stat(follow_symlinks=False)
-            except OSError:
-                continue
-            folder = stat.S_ISDIR(looked.st_mode)
-            verdict = rules.decide(scope, name, folder)
-            if verdict is Verdict.OUT:
-                continue
-            path = scope.prefix + name
-            if verdict is not Verdict.THROUGH:
-                found[path] = _found(looked, verdict)
-            if folder and verdict is not Verdict.SECRET:
-                yield path
+    def stat(self, rel: str) -> os.stat_result | None:
+        """Of what stands at a path, links not followed; None: nothing.
 
-    def look(self, rel: str) -> Found | None:
-        """What stands at a path; None: nothing."""
+        Raises:
+            OSError: that cannot be told.
+        """
         try:
             with self._parent(rel) as (fd, name):
-                return _found(os.stat(name, dir_fd=fd, follow_symlinks=False))
-        except (Gone, OSError):
+                return os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except Gone:
             return None
+        except OSError as error:
+            if error.errno in (*_GONE, errno.ENAMETOOLONG):
+                return None
+            raise
+
+    def look(self, rel: str) -> Found | None:
+        """What stands at a path; None: nothing.
+
+        Raises:
+            OSError: that cannot be told.
+        """
+        looked = self.stat(rel)
+        return None if looked is None else _found(looked)
+
+    def names(self, rel: str) -> list[str]:
+        """What is in a folder; nothing in what is none.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            fd = self._open_folder(rel)
+        except Gone:
+            return []
+        try:
+            return os.listdir(fd)
+        finally:
+            os.close(fd)
 
     @contextmanager
     def open(self, rel: str) -> Iterator[int]:
@@ -163,12 +192,15 @@ class SafeFolder:
 
         Raises:
             Gone: there is none.
+            OSError: it cannot be read.
         """
         with self._parent(rel) as (fd, name):
             try:
                 return os.readlink(name, dir_fd=fd)
-            except OSError:
-                raise Gone from None
+            except OSError as error:
+                if error.errno in (*_GONE, errno.EINVAL):
+                    raise Gone from None
+                raise
 
     def digest(self, rel: str, kind: str) -> bytes:
         """Of a file's bytes or a link's target, as the mirror's state keeps it.
@@ -187,8 +219,10 @@ class SafeFolder:
         for part in parts:
             try:
                 following = os.open(part, _FOLDER, dir_fd=fd)
-            except OSError:
-                raise Gone from None
+            except OSError as error:
+                if error.errno in (*_GONE, errno.ENAMETOOLONG):
+                    raise Gone from None
+                raise
             finally:
                 os.close(fd)
             fd = following
@@ -202,6 +236,48 @@ class SafeFolder:
             yield fd, name
         finally:
             os.close(fd)
+
+
+@dataclass
+class _Scan:
+    """One scan under way. The host's own rules decide: an ignore file that was written inside hides nothing."""
+
+    rules: Filter
+    left_out: LeftOut
+    most: int
+    found: dict[str, Found]
+    _names: int = 0
+    full: bool = False
+
+    def folder(self, rel: str, fd: int) -> list[str]:
+        """Add what is in one folder; returns the folders in it that are to be looked into."""
+        scope = self.rules.scope(rel)
+        inner = []
+        with os.scandir(fd) as listing:
+            for entry in listing:
+                name = entry.name
+                self._names += 1
+                # Names that the rules leave out take no memory, only time.
+                if len(self.found) >= self.most or self._names > 4 * self.most:
+                    self.left_out["."] = f"more than {self.most} files: not all were looked at"
+                    self.full = True
+                    break
+                try:
+                    looked = entry.stat(follow_symlinks=False)
+                except OSError as error:
+                    if error.errno not in _GONE:
+                        self.left_out[scope.prefix + name] = f"unreadable: {error.strerror}"
+                    continue
+                folder = stat.S_ISDIR(looked.st_mode)
+                verdict = self.rules.decide(scope, name, folder)
+                if verdict is Verdict.OUT:
+                    continue
+                path = scope.prefix + name
+                if verdict is not Verdict.THROUGH:
+                    self.found[path] = _found(looked, verdict)
+                if folder and verdict is not Verdict.SECRET:
+                    inner.append(path)
+        return inner
 
 
 CHUNK = 1 << 20
@@ -218,16 +294,38 @@ def read_up_to(fd: int, limit: int) -> bytes:
 
 
 def digest_of(fd: int) -> bytes:
-    """The hash of all that can be read."""
-    return digest(iter(lambda: os.read(fd, CHUNK), b""))
+    """The hash of a file's bytes, from where it stands.
+
+    Raises:
+        Gone: it grew meanwhile. A file that somebody appends to without end keeps nobody busy without end.
+    """
+    return digest(pieces_of(fd, os.fstat(fd).st_size))
+
+
+def pieces_of(fd: int, size: int) -> Iterator[bytes]:
+    """A file's bytes in pieces.
+
+    Raises:
+        Gone: there are more than `size`; nothing beyond was read.
+    """
+    while piece := os.read(fd, min(CHUNK, size + 1)):
+        size -= len(piece)
+        if size < 0:
+            raise Gone
+        yield piece
 
 
 _KINDS = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}
 
 
+def kind_of(looked: os.stat_result) -> str:
+    """`f`, `d`, `l` or `o`, as in Found."""
+    return _KINDS.get(stat.S_IFMT(looked.st_mode), "o")
+
+
 def _found(looked: os.stat_result, verdict: Verdict = Verdict.IN) -> Found:
     return Found(
-        _KINDS.get(stat.S_IFMT(looked.st_mode), "o"),
+        kind_of(looked),
         stat.S_IMODE(looked.st_mode),
         looked.st_size,
         looked.st_mtime_ns,

@@ -1,45 +1,29 @@
 """Writes what came out of the sandbox into the workspace: each path wholly or not at all, nothing overwritten unseen.
 
 Every folder is opened from its parent without following links. A file is written beside its place, complete, and then
-exchanged with what stands there (renameat2(2)); what was taken out is looked at, and if it is not the version that was
+exchanged with what stands there (swap.py); what was taken out is looked at, and if it is not the version that was
 reviewed it is put back. A crash leaves the old file or the new one, and at worst a `.continue-exec-*.tmp` beside it, of
 which the next engine knows by the journal (`Home.recover`).
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import Conflict, ContinueExecError, DiskFull, HostUnready, Refused
-from . import guard
-from .filter import TEMPORARY
-from .folder import SafeFolder, digest_of
+from . import guard, swap
+from .folder import Gone, SafeFolder, digest_of, kind_of
 from .homecoming import NOT_MADE, TAKEN, Journal, NoJournal, Note
-from .state import digest
+from .swap import ABSENT, Standing
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER_MODE = 0o755
 """Of folders that no change describes, as the agent makes them."""
-_NOREPLACE, _EXCHANGE = 1, 2
-_UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
-
-ASIDE = ".old.tmp"
-"""What stood at the path, for a moment, on file systems that cannot exchange two names."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-ABSENT = ("", b"")
-"""Kind and digest of a path that is not there."""
-
-Standing = tuple[str, bytes]
-"""Kind (`f`, `d`, `l`, `o`; "": nothing) and digest of what stands at a path."""
 
 
 class Home:
@@ -54,13 +38,7 @@ class Home:
         self.root = root
         self.journal = journal or NoJournal()
         self.files = SafeFolder(Path(root))
-
-    def standing(self, path: str) -> Standing:
-        """What is at a path now."""
-        found = self.files.look(path)
-        if found is None:
-            return ABSENT
-        return found.kind, self.files.digest(path, found.kind) if found.kind in ("f", "l") else b""
+        self._names = _Names()
 
     def put_file(self, path: str, write: Callable[[int], None], mode: int, expected: Standing) -> None:
         """Make or replace a file. `write` fills the descriptor it is given; `mode` is permission bits, 0o777.
@@ -70,24 +48,17 @@ class Home:
             Refused: the path leads through a link, or its name clashes with another.
             DiskFull, HostUnready: it cannot be written. Nothing was changed.
         """
-        with self._parent(path, make=True) as (folder, name):
-            self._check_name(folder, name, expected)
-            temporary = f"{TEMPORARY}{secrets.token_hex(6)}.tmp"
-            self._note(path, temporary, NOT_MADE, expected)
-            fd = os.open(
-                temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
-            )
+
+        def make(folder: int, temporary: str) -> None:
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            fd = os.open(temporary, flags, 0o600, dir_fd=folder)
             try:
-                try:
-                    self._note(path, temporary, os.fstat(fd).st_ino, expected)
-                    write(fd)
-                    os.fchmod(fd, mode & 0o777)
-                finally:
-                    os.close(fd)
-                self._into_place(folder, temporary, name, path, expected)
+                write(fd)
+                os.fchmod(fd, mode & 0o777)
             finally:
-                with suppress(OSError):
-                    os.unlink(temporary, dir_fd=folder)
+                os.close(fd)
+
+        self._put(path, make, expected)
 
     def put_link(self, path: str, target: str, expected: Standing) -> None:
         """Make or replace a symbolic link.
@@ -95,79 +66,61 @@ class Home:
         Raises:
             Conflict, Refused, DiskFull, HostUnready: as `put_file`.
         """
-        with self._parent(path, make=True) as (folder, name):
-            self._check_name(folder, name, expected)
-            temporary = f"{TEMPORARY}{secrets.token_hex(6)}.tmp"
-            self._note(path, temporary, NOT_MADE, expected)
-            os.symlink(target, temporary, dir_fd=folder)
-            try:
-                made = os.stat(temporary, dir_fd=folder, follow_symlinks=False)
-                self._note(path, temporary, made.st_ino, expected)
-                self._into_place(folder, temporary, name, path, expected)
-            finally:
-                with suppress(OSError):
-                    os.unlink(temporary, dir_fd=folder)
+        if why := self.leads_out(path, target):
+            raise Refused(f"{path} cannot come home: {why}")
+        self._put(path, lambda folder, temporary: os.symlink(target, temporary, dir_fd=folder), expected)
 
-    def put_folder(self, path: str, mode: int) -> None:
-        """Make a folder, or give one that is there the mode.
+    def put_folder(self, path: str, mode: int, expected: Standing) -> None:
+        """Make a folder, also in the place of a file or link; one that is there gets the mode.
 
         Raises:
-            Conflict: something else stands there.
+            Conflict, Refused, DiskFull, HostUnready: as `put_file`.
         """
-        with self._parent(path, make=True) as (folder, name):
-            self._check_name(folder, name, ABSENT)
-            try:
-                os.mkdir(name, dir_fd=folder)
-            except FileExistsError:
-                pass
-            try:
-                fd = os.open(name, _FOLDER, dir_fd=folder)
-            except OSError:
-                raise Conflict(f"{path} is no folder on the host") from None
-            try:
-                os.fchmod(fd, mode & 0o777)
-            finally:
-                os.close(fd)
+        if expected[0] == "d":
+            self.set_mode(path, mode, expected)
+        else:
+            self._put(path, lambda folder, temporary: os.close(_make_folder(folder, temporary, mode)), expected)
 
     def set_mode(self, path: str, mode: int, expected: Standing) -> None:
-        """Give a file or folder other permission bits.
+        """Give a file or folder other permission bits. A folder keeps its sticky and set-group-id bits.
 
         Raises:
             Conflict: something else than `expected` stands there.
         """
-        with self._parent(path) as (folder, name):
-            try:
-                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-            except OSError:
-                raise Conflict(f"{path} has changed on the host") from None
-            try:
-                kind = "d" if stat.S_ISDIR(os.fstat(fd).st_mode) else "f"
-                if (kind, b"" if kind == "d" else digest_of(fd)) != expected:
-                    raise Conflict(f"{path} has changed on the host")
-                os.fchmod(fd, mode & 0o777)
-            finally:
-                os.close(fd)
+        try:
+            with self._parent(path) as (folder, name):
+                self._set_mode(folder, name, path, mode, expected)
+        except _Nowhere:
+            raise Conflict(f"{path} has gone from the host") from None
+
+    def _set_mode(self, folder: int, name: str, path: str, mode: int, expected: Standing) -> None:
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        except OSError:
+            raise Conflict(f"{path} has changed on the host, or cannot be read") from None
+        try:
+            found = os.fstat(fd).st_mode
+            kind = kind_of(os.fstat(fd))
+            if (kind, digest_of(fd) if kind == "f" else b"") != expected:
+                raise Conflict(f"{path} has changed on the host")
+            os.fchmod(fd, mode & 0o777 | (found & 0o7000 if stat.S_ISDIR(found) else 0))
+        except Gone:
+            raise Conflict(f"{path} is changing on the host") from None
+        finally:
+            os.close(fd)
 
     def remove(self, path: str, expected: Standing) -> None:
         """Delete a file or link, or a folder that is empty. What is not there is deleted already.
 
         Raises:
             Conflict: something else than `expected` stands there, or the folder is not empty.
+            Refused, HostUnready: as `put_file`.
         """
-        try:
-            with self._parent(path) as (folder, name):
-                if expected[0] == "d":
-                    self._remove_folder(folder, name, path)
-                    return
-                taken = f"{TEMPORARY}{secrets.token_hex(6)}.tmp"
+        with suppress(_Nowhere), self._parent(path) as (folder, name):
+            taken = swap.temporary()
+            if expected[0] != "d":
                 self._note(path, taken, TAKEN, expected)
-                _rename(folder, name, taken, _NOREPLACE)
-                if _standing(folder, taken) != expected:
-                    _rename(folder, taken, name, _NOREPLACE)
-                    raise Conflict(f"{path} has changed on the host")
-                os.unlink(taken, dir_fd=folder)
-        except FileNotFoundError:
-            pass
+            swap.take(folder, name, taken, path, expected)
 
     def prune(self, path: str, stays: Callable[[str], bool]) -> list[str]:
         """Remove the folders above a deleted path that are empty and that `stays` does not hold; returns them."""
@@ -176,10 +129,59 @@ class Home:
             try:
                 with self._parent(path) as (folder, name):
                     os.rmdir(name, dir_fd=folder)
-            except (OSError, Conflict, Refused):
+            except (ContinueExecError, _Nowhere):
                 break
             gone.append(path)
         return gone
+
+    def leads_out(self, path: str, target: str) -> str:
+        """Whether a link would lead out of the workspace as it is on the host, by way of links there; in words.
+
+        `guard.refusal` has seen to the target itself: `..` comes first in it or not at all, so that each further
+        component goes down, and can lead out only if it is a link.
+        """
+        seen = 0
+        todo = [(path, target)]
+        while todo:
+            path, target = todo.pop()
+            if why := guard.refusal(path, "l", 0, target):
+                return why
+            parts = [part for part in guard.leads_to(path, target).split("/") if part not in ("", ".")]
+            for depth in range(1, len(parts) + 1):
+                above = "/".join(parts[:depth])
+                try:
+                    found = self.files.stat(above)
+                    if found is None or not stat.S_ISLNK(found.st_mode):
+                        continue
+                    seen += 1
+                    if seen > _MOST_LINKS:
+                        return "it leads through too many links"
+                    beyond = self.files.target(above)
+                except (Gone, OSError):
+                    return f"it leads through {above}, which cannot be looked at"
+                if why := guard.refusal(above, "l", 0, beyond):
+                    return f"it leads through {above}: {why}"
+                todo.append((above, "/".join([beyond, *parts[depth:]])))
+                break
+        return ""
+
+    def _put(self, path: str, make: Callable[[int, str], None], expected: Standing) -> None:
+        try:
+            with self._parent(path, make=True) as (folder, name):
+                self._check_name(folder, name, expected)
+                made = swap.temporary()
+                self._note(path, made, NOT_MADE, expected)
+                try:
+                    make(folder, made)
+                    swap.own(folder, made, name)
+                    self._note(path, made, swap.identity(folder, made)[1], expected)
+                    swap.put(folder, made, name, path, expected)
+                finally:
+                    swap.discard(folder, made)
+                if expected == ABSENT:
+                    self._names.add(folder, name)
+        except _Nowhere:
+            raise HostUnready(f"The workspace {self.root} is not there") from None
 
     def _note(self, path: str, temporary: str, inode: int, expected: Standing) -> None:
         self.journal.note(Note(path, temporary, inode, expected[0], expected[1].hex()))
@@ -195,75 +197,18 @@ class Home:
         """
         note = self.journal.read()
         kept = ""
-        if note is not None and note.temporary.startswith(TEMPORARY) and "/" not in note.temporary:
-            try:
-                with self._parent(note.path) as (folder, name):
-                    for left in (note.temporary, note.temporary + ASIDE):
-                        kept = self._put_in_order(folder, name, left, note) or kept
-            except (OSError, ContinueExecError):
-                # The folder is gone, or no longer ours to write to: nothing of it can be left there.
-                pass
+        if note is not None:
+            # Where the folder is gone, or no longer ours to write to, nothing of it can be left.
+            with suppress(_Nowhere, ContinueExecError), self._parent(note.path) as (folder, name):
+                for left in (note.temporary, note.temporary + swap.ASIDE):
+                    kept = swap.put_in_order(folder, name, left, note) or kept
         self.journal.clear()
         return kept
-
-    def _put_in_order(self, folder: int, name: str, left: str, note: Note) -> str:
-        try:
-            inode = os.stat(left, dir_fd=folder, follow_symlinks=False).st_ino
-        except FileNotFoundError:
-            return ""
-        ours = note.inode != TAKEN and (note.inode == NOT_MADE or inode == note.inode)
-        reviewed = _standing(folder, left) == (note.kind, bytes.fromhex(note.digest))
-        if ours or (reviewed and (note.inode == TAKEN or _inode(folder, name) != 0)):
-            os.unlink(left, dir_fd=folder)
-            return ""
-        if note.inode != TAKEN and _inode(folder, name) == note.inode:
-            _rename(folder, left, name, _EXCHANGE)
-            os.unlink(left, dir_fd=folder)
-            return ""
-        shown = name
-        while True:
-            try:
-                _rename(folder, left, shown, _NOREPLACE)
-            except FileExistsError:
-                shown = f"{name}.kept-{secrets.token_hex(3)}"
-                continue
-            return shown if shown != name else ""
-
-    def _remove_folder(self, folder: int, name: str, path: str) -> None:
-        try:
-            os.rmdir(name, dir_fd=folder)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise Conflict(f"{path} cannot be removed: {error.strerror}") from None
-
-    def _into_place(self, folder: int, temporary: str, name: str, path: str, expected: Standing) -> None:
-        if expected == ABSENT:
-            try:
-                _rename(folder, temporary, name, _NOREPLACE)
-            except FileExistsError:
-                raise Conflict(f"{path} has come into being on the host") from None
-            return
-        if expected[0] == "d":
-            # A folder in the place of which a file comes must be empty; the exchange brings it here.
-            try:
-                os.rmdir(name, dir_fd=folder)
-            except OSError as error:
-                raise Conflict(f"The folder {path} cannot make way: {error.strerror}") from None
-            _rename(folder, temporary, name, _NOREPLACE)
-            return
-        try:
-            _rename(folder, temporary, name, _EXCHANGE)
-        except FileNotFoundError:
-            raise Conflict(f"{path} has gone from the host") from None
-        if _standing(folder, temporary) != expected:
-            _rename(folder, temporary, name, _EXCHANGE)
-            raise Conflict(f"{path} has changed on the host")
 
     def _check_name(self, folder: int, name: str, expected: Standing) -> None:
         if expected != ABSENT:
             return
-        if other := guard.clash(name, os.listdir(folder)):
+        if other := guard.clash(name, self._names.of(folder)):
             raise Refused(
                 f"{name} and {other}, which is there already, are one name to some file systems",
                 hint="Rename it in the sandbox.",
@@ -272,35 +217,85 @@ class Home:
     @contextmanager
     def _parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """The folder of a path, opened from the root on, and the last name."""
+        if why := guard.refusal(path, "f", 0):
+            raise Refused(f"{path} cannot come home: {why}")
         parent, _, name = path.rpartition("/")
-        fd = os.open(self.root, _FOLDER)
-        try:
-            for part in filter(None, parent.split("/")):
-                fd = self._step(fd, part, path, make)
-            with _mapped(path):
+        with _mapped(path):
+            fd = os.open(self.root, _FOLDER)
+            try:
+                for part in filter(None, parent.split("/")):
+                    following = self._step(fd, part, path, make)
+                    os.close(fd)
+                    fd = following
                 yield fd, name
-        finally:
-            os.close(fd)
+            finally:
+                os.close(fd)
 
     def _step(self, fd: int, part: str, path: str, make: bool) -> int:
+        """The folder `part` in an open one, made if that is asked for."""
         try:
-            try:
-                following = os.open(part, _FOLDER, dir_fd=fd)
-            except FileNotFoundError:
-                if not make:
-                    raise
-                self._check_name(fd, part, ABSENT)
-                os.mkdir(part, dir_fd=fd)
-                following = os.open(part, _FOLDER, dir_fd=fd)
-                os.fchmod(following, _FOLDER_MODE)  # not as the engine's own umask would have it
-        except NotADirectoryError:
-            raise Conflict(f"{part}, on the way to {path}, is no folder on the host") from None
+            return os.open(part, _FOLDER, dir_fd=fd)
+        except FileNotFoundError:
+            if not make:
+                raise
         except OSError as error:
-            if error.errno == errno.ELOOP:
+            # Linux says ENOTDIR of a link as well.
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            if stat.S_ISLNK(os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode):
                 raise Refused(f"{part}, on the way to {path}, is a link on the host") from None
-            raise
+            raise Conflict(f"{part}, on the way to {path}, is no folder on the host") from None
+        self._check_name(fd, part, ABSENT)
+        made = _make_folder(fd, part, _FOLDER_MODE)
+        swap.own(fd, part, "")
+        self._names.add(fd, part)
+        return made
+
+
+class _Nowhere(Exception):
+    """A folder on the way is not there."""
+
+
+_MOST_LINKS = 40
+"""As the kernel's own limit, path_resolution(7)."""
+
+
+class _Names:
+    """What is in the folder that was last written to, so that a thousand new files do not list it a thousand times."""
+
+    def __init__(self) -> None:
+        self._folder = (0, 0, 0)
+        self._names: dict[str, list[str]] = {}
+
+    def of(self, folder: int) -> guard.Names:
+        if self._folder != _state(folder):
+            self._folder = _state(folder)
+            self._names = guard.names(os.listdir(folder))
+        return self._names
+
+    def add(self, folder: int, name: str) -> None:
+        """We ourselves made a name there."""
+        if self._folder[:2] == _state(folder)[:2]:
+            self._names.setdefault(guard.folded(name), []).append(name)
+            self._folder = _state(folder)
+
+
+def _state(folder: int) -> tuple[int, int, int]:
+    found = os.fstat(folder)
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _make_folder(folder: int, name: str, mode: int) -> int:
+    """Make a folder with just these bits, whatever the engine's own umask; returns it, open."""
+    os.mkdir(name, 0o700, dir_fd=folder)
+    fd = os.open(name, _FOLDER, dir_fd=folder)
+    try:
+        # In a folder with the set-group-id bit it has that too, and shall.
+        os.fchmod(fd, mode & 0o777 | os.fstat(fd).st_mode & 0o2000)
+    except BaseException:
         os.close(fd)
-        return following
+        raise
+    return fd
 
 
 @contextmanager
@@ -308,59 +303,10 @@ def _mapped(path: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise
+        raise _Nowhere from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"No room for {path} on the host") from None
         raise HostUnready(
             f"{path} cannot be written on the host: {error.strerror}", hint="Look at its permissions, then try again."
         ) from None
-
-
-def _standing(folder: int, name: str) -> Standing:
-    try:
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if stat.S_ISLNK(found.st_mode):
-            return "l", digest(os.fsencode(os.readlink(name, dir_fd=folder)))
-        if stat.S_ISDIR(found.st_mode):
-            return "d", b""
-        if not stat.S_ISREG(found.st_mode):
-            return "o", b""
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    except FileNotFoundError:
-        return ABSENT
-    try:
-        return "f", digest_of(fd)
-    finally:
-        os.close(fd)
-
-
-def _inode(folder: int, name: str) -> int:
-    """0: nothing is there."""
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino
-    except OSError:
-        return 0
-
-
-def _rename(folder: int, old: str, new: str, flag: int) -> None:
-    """renameat2(2) within a folder; where the file system has no such thing, the nearest that there is."""
-    if hasattr(_libc, "renameat2"):
-        if _libc.renameat2(folder, os.fsencode(old), folder, os.fsencode(new), flag) == 0:
-            return
-        number = ctypes.get_errno()
-        if number not in _UNABLE:
-            raise OSError(number, os.strerror(number), new)
-    if flag == _EXCHANGE:
-        # Three renames: for a moment the place is empty.
-        aside = old + ASIDE
-        os.rename(new, aside, src_dir_fd=folder, dst_dir_fd=folder)
-        os.rename(old, new, src_dir_fd=folder, dst_dir_fd=folder)
-        os.rename(aside, old, src_dir_fd=folder, dst_dir_fd=folder)
-        return
-    try:
-        os.stat(new, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        os.rename(old, new, src_dir_fd=folder, dst_dir_fd=folder)
-        return
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)

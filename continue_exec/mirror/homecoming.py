@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .filter import TEMPORARY
+
 log = logging.getLogger(__name__)
 
 NOT_MADE, TAKEN = 0, -1
@@ -64,6 +66,8 @@ class Journal:
             found: list[Any] = json.loads(self.path.read_bytes().partition(b"\n")[0])
             path, temporary, inode, kind, digest = found
             bytes.fromhex(digest)
+            if not str(temporary).startswith(TEMPORARY) or "/" in temporary:
+                return None
             return Note(str(path), str(temporary), int(inode), str(kind), digest)
         except (OSError, ValueError, TypeError):
             return None

@@ -106,9 +106,10 @@ class Mirror:
     async def stop(self) -> None:
         """End watching and put the state in order, after a `flush` under way; `live` returns."""
         async with self._lock:
-            if self._watcher is not None:
-                self._watcher.close()
-                self._watcher = None
+            if self._watcher is None:
+                return  # what was never read must not be written
+            self._watcher.close()
+            self._watcher = None
             await in_thread(self._state.compact)
 
     def set_buffers(self, client: str, buffers: Mapping[str, str | None]) -> None:
@@ -204,11 +205,12 @@ class Mirror:
             self._changes = Changes()
             remaining = Changes(rescan=True)
             try:
-                buffers = self._buffers.current()
-                plan = await self._plan(watcher, remaining, buffers)
+                reader = Reader(self.root, self._filter, self._state, self._left_out)
+                seeding = Seeding(reader, watcher, self._buffers.current())
+                done = await in_thread(lambda: seeding.run(program, folder), seeding.stop)
+                # Deleted while we looked: what is missing below it means nothing.
                 self._check_root()
-                seeding = Seeding(Reader(self.root, self._filter, self._state, self._left_out), plan, buffers)
-                if await in_thread(lambda: seeding.run(program, folder), seeding.stop):
+                if done:
                     await in_thread(lambda: self._state.record(seeding.batch.seen))
                     remaining = Changes(paths=seeding.batch.again)
                     self._seeded = (seeding.files, seeding.batch.size, (time.perf_counter() - started) * 1000)

@@ -83,10 +83,10 @@ class Reconciler:
         """What stands inside. Blocks."""
         if self.inside is None:
             raise Contested("changed on both sides")
-        found = self.inside.look(path)
-        if found is None:
-            return _Now("", b"", 0, NOTHING, 0)
         try:
+            found = self.inside.look(path)
+            if found is None:
+                return _Now("", b"", 0, NOTHING, 0)
             hashed = self.inside.digest(path, found.kind) if found.kind in ("f", "l") else b""
         except (Gone, OSError):
             raise Contested("changed on both sides, and it cannot be read in the sandbox") from None

@@ -35,6 +35,8 @@ class Repository:
     """Patterns relative to `folder` that come after .gitignore files: info/exclude, then the user's excludes."""
     ignore_case: bool = False
     note: str = ""
+    hooks: str = ""
+    """Absolute path of the folder that core.hooksPath names; empty: Git's own."""
     _excludes: tuple[str, ...] = ()
     _index: str = ""
     _seen_rules: tuple[Signature | None, ...] = field(default=())
@@ -49,6 +51,8 @@ class Repository:
         self._index = os.path.join(git_dir, "index")
         settings, failure = self._settings()
         self.ignore_case = settings.get("core.ignorecase", "false").lower() in ("true", "yes", "on", "1")
+        if hooks := settings.get("core.hookspath"):
+            self.hooks = os.path.normpath(os.path.join(folder, os.path.expanduser(hooks)))
         user = settings.get("core.excludesfile") or os.path.join(_config_home(), "git", "ignore")
         user = os.path.join(folder, os.path.expanduser(user))
         exclude = os.path.join(common, "info", "exclude")
@@ -90,7 +94,9 @@ class Repository:
         return _signature(self._index) != self._seen_index
 
     def _settings(self) -> tuple[dict[str, str], str]:
-        output, failure = _git(self.folder, "config", "-z", "--get-regexp", r"^core\.(ignorecase|excludesfile)$")
+        output, failure = _git(
+            self.folder, "config", "-z", "--get-regexp", r"^core\.(ignorecase|excludesfile|hookspath)$"
+        )
         pairs = (entry.partition("\n") for entry in os.fsdecode(output).split("\0") if entry)
         return {key: value for key, _, value in pairs}, failure
 

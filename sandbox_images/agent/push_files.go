@@ -175,23 +175,26 @@ func (j *job) create(folder int, fill func(file int) error) error {
 	return err
 }
 
-// takePlace renames to a name that may be taken by anything. Where the entry says that a folder is there, it must be
-// empty: what is still in it is the sandbox's own.
+// takePlace renames to a name that may be taken: by anything, or by what `was` says. A folder with something in it goes
+// only in the first case.
 func takePlace(folder int, from, to, was string) error {
 	err := syscall.Renameat(folder, from, folder, to)
-	if err == syscall.EISDIR || err == syscall.EEXIST || err == syscall.ENOTEMPTY {
-		if was != wasAnything {
-			if err = removeFolder(folder, to); err == syscall.ENOTEMPTY || err == syscall.EEXIST {
-				return fail(wire.CodeConflict, "", "%s holds something of the sandbox's own", to)
-			}
-			if err == nil {
-				err = syscall.Renameat(folder, from, folder, to)
-			}
-			return err
-		}
-		if err = removeTree(folder, to); err == nil {
-			err = syscall.Renameat(folder, from, folder, to)
-		}
+	if err != syscall.EISDIR && err != syscall.EEXIST && err != syscall.ENOTEMPTY {
+		return err
+	}
+	switch was {
+	case wasAnything:
+		err = removeTree(folder, to)
+	case wasFolder:
+		err = removeFolder(folder, to)
+	default:
+		err = changed(to)
+	}
+	if err == syscall.EEXIST || err == syscall.ENOTEMPTY {
+		return changed(to)
+	}
+	if err == nil {
+		err = syscall.Renameat(folder, from, folder, to)
 	}
 	return err
 }

@@ -15,7 +15,7 @@ const atRemoveDir = 0x200 // AT_REMOVEDIR
 
 // makeFolder makes a folder, or gives one that is there the mode. Anything else in its place is replaced.
 // A folder's time of modification is not set: what is written into it next would change it.
-func (p *pusher) makeFolder(in *folder, name, path string, mode uint32) error {
+func (p *pusher) makeFolder(in *folder, name, path string, mode uint32, was string) error {
 	mode &= 0o7777
 	err := syscall.Mkdirat(in.fd, name, mode&0o777)
 	if err == nil && mode&0o777&^umask() == mode {
@@ -26,6 +26,9 @@ func (p *pusher) makeFolder(in *folder, name, path string, mode uint32) error {
 	}
 	fd, err := syscall.Openat(in.fd, name, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0)
 	if err == syscall.ENOTDIR || err == syscall.ELOOP {
+		if was == wasNothing || was == wasFolder {
+			return changed(name) // just now
+		}
 		p.writers.wait()
 		p.folders.forget(path)
 		if err = syscall.Unlinkat(in.fd, name); err != nil && err != syscall.ENOENT {
@@ -55,6 +58,9 @@ func (p *pusher) makeLink(in *folder, name, path, target, was string) error {
 	err := symlinkat(target, in.fd, name)
 	if err != syscall.EEXIST {
 		return err
+	}
+	if was == wasNothing {
+		return changed(name) // just now
 	}
 	p.writers.wait()
 	p.folders.forget(path)

@@ -161,7 +161,7 @@ func (p *pusher) other(folder *folder, name, path string, entry *wire.PushEntry)
 		if err := mayMakeFolder(folder.fd, name, entry.Was); err != nil {
 			return err
 		}
-		return p.makeFolder(folder, name, path, uint32(entry.Mode))
+		return p.makeFolder(folder, name, path, uint32(entry.Mode), entry.Was)
 	case "symlink":
 		if err := checkWas(folder.fd, name, entry.Was); err != nil {
 			return err

@@ -32,6 +32,10 @@ func checkWas(folder int, name, was string) error {
 	if found == was {
 		return nil
 	}
+	return changed(name)
+}
+
+func changed(name string) error {
 	return fail(wire.CodeConflict, "", "%s was changed inside the sandbox", name)
 }
 

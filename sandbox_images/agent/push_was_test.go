@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"continueexec/agent/wire"
@@ -76,6 +77,43 @@ func TestPushOnlyOverWhatIsKnown(t *testing.T) {
 	if _, err := os.Lstat(at("empty")); err == nil {
 		t.Error("the empty folder is still there")
 	}
+}
+
+// What programs inside put at a name between the check and the rename: no folder of theirs goes, no link is followed.
+func TestWhatAppearsAfterTheCheckStays(t *testing.T) {
+	h := newHost(t)
+	at := func(name string) string { return filepath.Join(h.folder, name) }
+	fd, err := syscall.Open(h.folder, openFolder, 0)
+	h.must(err)
+	defer syscall.Close(fd)
+	h.must(os.MkdirAll(at("folder/sub"), 0o755))
+	h.must(os.WriteFile(at("folder/sub/own"), []byte("own"), 0o644))
+	h.must(os.Symlink("folder", at("link")))
+	h.must(os.WriteFile(at("new"), []byte("new"), 0o644))
+
+	for _, was := range []string{"-", "d", "f:3:3", "l:0"} {
+		if err := takePlace(fd, "new", "folder", was); asFailure(err, "").Code != wire.CodeConflict {
+			t.Errorf("%s: %v", was, err)
+		}
+	}
+	h.holds(at("folder/sub/own"), "own")
+	p := &pusher{}
+	in := &folder{fd: fd}
+	for _, was := range []string{"-", "d"} {
+		if err := p.makeFolder(in, "link", "link", 0o700, was); asFailure(err, "").Code != wire.CodeConflict {
+			t.Errorf("%s: %v", was, err)
+		}
+	}
+	if err := p.makeLink(in, "link", "link", "elsewhere", "-"); asFailure(err, "").Code != wire.CodeConflict {
+		t.Error(err)
+	}
+	if target, err := os.Readlink(at("link")); err != nil || target != "folder" {
+		t.Error(target, err)
+	}
+	if err := takePlace(fd, "new", "folder", ""); err != nil {
+		t.Error(err)
+	}
+	h.holds(at("folder"), "new")
 }
 
 func TestPushWritesInPlaceOfAnEmptyFolderOnly(t *testing.T) {

@@ -6,7 +6,6 @@ everything that the mirror or the review does.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections import defaultdict
@@ -275,6 +274,9 @@ class Oracle(Both):
         for path in host.keys() | inside.keys():
             if host.get(path) == inside.get(path) or path in told:
                 continue
+            above_it = list(map(str, Path(path).parents))[:-1]
+            if any(parent in told and inside.get(parent, ("dir",))[0] != "dir" for parent in above_it):
+                continue  # the sandbox has something else in the folder's place, which is told
             if any(parent in self._out for parent in [path, *map(str, Path(path).parents)]):
                 continue
             if host.get(path, ("dir",))[0] == inside.get(path, ("dir",))[0] == "dir":

@@ -19,10 +19,23 @@ _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 def line(text: str, *, end: str = "\n") -> None:
     """One line on stderr, in our name. Never fails: if nobody can read it, nobody misses it."""
     try:
-        sys.stderr.write(f"continue-exec: {text}{end}")
+        sys.stderr.write(f"continue-exec: {plain(text)}{end}")
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         pass
+
+
+def plain(text: str) -> str:
+    """A text in which names may be that code in a sandbox chose: what would move the cursor, change colours, begin a
+    line or turn the direction of writing is shown as an escape; so are bytes that are no UTF-8."""
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    number = ord(char)
+    if 0xDC80 <= number <= 0xDCFF:  # a byte, as os.fsdecode keeps it
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
 def hint(text: str) -> None:

@@ -132,6 +132,12 @@ def _overlay(folder: Path, source: str, layer: Layer, user: bool, optional: bool
     }
 
 
+def uppers(plan: Plan, workspace: Path) -> dict[str, str]:
+    """Folder's name in `over` → the path inside that it belongs to."""
+    found = {mount_name(entry["target"]): entry["target"] for entry in plan.mounts if entry["kind"] == "overlay"}
+    return {**found, private_workspace(Path(), workspace).parent.name: str(workspace)}
+
+
 def private_workspace(folder: Path, workspace: Path) -> Path:
     """The folder of a workspace's files if it lies beneath a host folder that is mounted; there is none otherwise."""
     return folder / "over" / f"workspace-{mount_name(str(workspace))}" / "upper"

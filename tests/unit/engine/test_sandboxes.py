@@ -101,7 +101,7 @@ async def test_a_dead_agent_stops_the_sandbox_and_loses_its_runs(world: World, w
 async def test_one_that_does_not_come_up_leaves_nothing(
     world: World, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fails(spec: object, fill: object) -> None:
+    async def fails(*_: object) -> None:
         raise SandboxFailed("no luck")
 
     monkeypatch.setattr(world.driver, "start", fails)

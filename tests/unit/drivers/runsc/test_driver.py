@@ -43,6 +43,8 @@ def test_capabilities_are_what_the_host_can_enforce(
         Capability.PAUSE,
         Capability.FIRST_FILES,
         Capability.WORKSPACE_FILES,
+        Capability.COPY,
+        Capability.SNAPSHOT_MEMORY,
     }
 
 
