@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import Conflict, ContinueExecError, NotFound
 from ..mirror import text
-from ..mirror.batch import NOTHING
 from ..mirror.changes import Delta, Version, parents
 from ..mirror.folder import Gone
 from ..protocol import changes as c
@@ -34,7 +33,8 @@ async def put(live: Live, review: Review, delta: Delta, data: bytes, mode: int) 
     Raises:
         Conflict: something else stands there, or comes just now.
     """
-    was = await asyncio.to_thread(_unchanged, review, delta)
+    stands = await live.look(live.workspace, [delta.path])
+    was = await asyncio.to_thread(_if_like, review, delta.path, delta.inside, stands)
     entry = PushEntry(path=delta.path, kind="file", mode=mode & 0o777, size=len(data), was=was)
     result = await live.push(live.workspace, [PushItem(entry, data)])
     if result.failed:
@@ -52,7 +52,8 @@ async def discard(live: Live, review: Review, picked: Sequence[Picked]) -> tuple
             except ContinueExecError as error:
                 left.append(_left(change.path, error))
     some = [(change.path, deltas) for change, pick, deltas in picked if pick.hunks is None]
-    whole, failed = await asyncio.to_thread(_stands, review, some)
+    stands = await live.look(live.workspace, [delta.path for _, deltas in some for delta in deltas])
+    whole, failed = await asyncio.to_thread(_stands, review, some, stands)
     left += [_left(path, error) for path, error in sorted(failed.items())]
     done += [path for path, _ in some if path not in failed]
     refused = await review.mirror.overwrite(live, whole)
@@ -61,15 +62,15 @@ async def discard(live: Live, review: Review, picked: Sequence[Picked]) -> tuple
 
 
 def _stands(
-    review: Review, some: Sequence[tuple[str, Sequence[Delta]]]
+    review: Review, some: Sequence[tuple[str, Sequence[Delta]]], stands: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, ContinueExecError]]:
-    """What stands inside where changes are to be thrown away, in the words of `PushEntry.was`. Blocks."""
+    """What is to be there still when changes are thrown away, in the words of `PushEntry.was`. Blocks."""
     whole: dict[str, str] = {}
     failed: dict[str, ContinueExecError] = {}
     for path, deltas in some:
         try:
             for delta in deltas:
-                whole[delta.path] = _unchanged(review, delta)
+                whole[delta.path] = _if_like(review, delta.path, delta.inside, stands)
                 # The folders that came with it go, if nothing else is in them.
                 whole |= {above: "d" for above in parents(delta.path) if review.home.files.look(above) is None}
         except ContinueExecError as error:
@@ -85,28 +86,24 @@ async def _without(live: Live, review: Review, hunks: Sequence[str], delta: Delt
     await put(live, review, delta, data, delta.inside.mode or delta.host.mode)
 
 
-def _unchanged(review: Review, delta: Delta) -> str:
-    """What stands inside, in the words of `PushEntry.was`, if it still is what was reviewed. Blocks.
+def _if_like(review: Review, path: str, expected: Version, stands: Mapping[str, str]) -> str:
+    """What was found inside, in the words of `PushEntry.was`, if it still is what was reviewed. Blocks.
 
-    The agent checks it again as it writes.
+    It is read after it was found, and the agent compares it again as it writes.
     """
-    return _if_like(review, delta.path, delta.inside)
-
-
-def _if_like(review: Review, path: str, expected: Version) -> str:
-    found = review.files.look(path)
     try:
-        version = review.version(path, found)
+        version = review.version(path, review.files.look(path))
     except (Gone, OSError):
         version = None
     if version is None or not version.like(expected):
         raise Conflict(f"{path} is changing in the sandbox just now", hint="Look at it again.")
-    return found.was(version.digest) if found is not None else NOTHING
+    return stands[path]
 
 
 async def rewind(live: Live, review: Review, steps: Mapping[str, Step]) -> tuple[list[str], list[c.Left]]:
     """Set paths to what they were before the first of `steps`; what had come from the host gets what is there now."""
-    from_host, items, left = await asyncio.to_thread(_plan, review, steps)
+    stands = await live.look(live.workspace, steps)
+    from_host, items, left = await asyncio.to_thread(_plan, review, steps, stands)
     failed = await review.mirror.overwrite(live, from_host)
     # Deletions first and from within, so that what takes a folder's place finds it empty.
     deletions = [item for item in reversed(items) if item.entry.kind == "delete"]
@@ -119,7 +116,9 @@ async def rewind(live: Live, review: Review, steps: Mapping[str, Step]) -> tuple
     return sorted(done - failed.keys()), left
 
 
-def _plan(review: Review, steps: Mapping[str, Step]) -> tuple[dict[str, str], list[PushItem], list[c.Left]]:
+def _plan(
+    review: Review, steps: Mapping[str, Step], stands: Mapping[str, str]
+) -> tuple[dict[str, str], list[PushItem], list[c.Left]]:
     """Blocks."""
     from_host: dict[str, str] = {}
     items: list[PushItem] = []
@@ -127,7 +126,7 @@ def _plan(review: Review, steps: Mapping[str, Step]) -> tuple[dict[str, str], li
     for path, step in sorted(steps.items()):
         try:
             # What is not as it was at the last look is not kept yet: it would be lost.
-            was = _if_like(review, path, review.last(path))
+            was = _if_like(review, path, review.last(path), stands)
             if step.mirrored:
                 from_host[path] = was
             else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,10 +11,12 @@ from dataclasses import dataclass, field
 from ..agent.connection import AgentConnection
 from ..drivers.base import Machine, SandboxSpec
 from ..errors import ContinueExecError
+from ..mirror.batch import NOTHING
 from ..mirror.mirror import Mirror
+from ..mirror.state import digest
 from ..model import Sandbox
 from ..network.proxy import Decision, EgressProxy
-from ..protocol.agent import PushItem, PushResult
+from ..protocol.agent import FileStat, PushItem, PushResult
 from ..protocol.methods import SyncResult
 from ..tasks import Tasks
 from .review import Review
@@ -23,6 +27,10 @@ CLOCK_TICKS = 100
 
 CONTACTS = 1000
 """Hosts remembered of a sandbox; code inside chooses their names."""
+
+
+LOOKS = 32
+"""Questions to the agent at a time: one after the other, each costs the way there and back."""
 
 
 @dataclass(eq=False)
@@ -66,6 +74,16 @@ class Live:
     async def push(self, root: str, items: Iterable[PushItem]) -> PushResult:
         """The mirror's target."""
         return await self.agent.push(root, items)
+
+    async def look(self, root: str, paths: Iterable[str]) -> dict[str, str]:
+        """What stands inside, for the mirror (`Target.look`)."""
+        turns = asyncio.Semaphore(LOOKS)
+
+        async def one(path: str) -> tuple[str, str]:
+            async with turns:
+                return path, _was(await self.agent.stat(f"{root}/{path}"))
+
+        return dict(await asyncio.gather(*map(one, paths)))
 
     async def flush(self) -> SyncResult:
         """Everything on the host's disk and in editors' buffers up to now is inside when this returns."""
@@ -129,3 +147,16 @@ class Live:
                     self.programs[program] = path
                     break
         return self.programs[program]
+
+
+def _was(found: FileStat) -> str:
+    match found.kind:
+        case "missing":
+            return NOTHING
+        case "file":
+            return f"f:{found.size}:{found.mtime_ns}:{found.mode & 0o7777:o}"
+        case "symlink":
+            return f"l:{digest(os.fsencode(found.target)).hex()}"
+        case "dir":
+            return "d"
+    return "other"

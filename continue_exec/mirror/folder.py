@@ -43,17 +43,6 @@ class Found(NamedTuple):
     inode: int
     verdict: Verdict = Verdict.IN
 
-    def was(self, hashed: bytes) -> str:
-        """In the words of `PushEntry.was`. `hashed`: of a link, the hash of its target."""
-        match self.kind:
-            case "f":
-                return f"f:{self.size}:{self.mtime_ns}:{self.mode:o}"
-            case "l":
-                return f"l:{hashed.hex()}"
-            case "d":
-                return "d"
-        return "other"
-
 
 class Gone(Exception):
     """The path is not there, or became something else while it was looked at."""

@@ -22,3 +22,12 @@ class Target(Protocol):
             ContinueExecError: nothing is known about what was written; the mirror sends all of it again.
         """
         ...
+
+    async def look(self, root: str, paths: Iterable[str]) -> dict[str, str]:
+        """What stands at paths below `root` inside, in the words of `PushEntry.was`. As programs there see it: the
+        same files as the host sees them may have other times.
+
+        Raises:
+            ContinueExecError: it cannot be said.
+        """
+        ...

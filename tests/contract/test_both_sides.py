@@ -174,6 +174,10 @@ TURNS = st.one_of(
 )
 
 
+def on_disk(base: Path) -> Elsewhere:
+    return Elsewhere(DiskTarget(base / "inside"), base / "host", base / "inside")
+
+
 async def play(world: Oracle, turns: list[Step]) -> None:
     await world.open()
     try:
@@ -191,7 +195,7 @@ async def play(world: Oracle, turns: list[Step]) -> None:
 @given(turns=st.lists(TURNS, min_size=1, max_size=14))
 def test_alike_or_told_and_nothing_lost(turns: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as base:
-        asyncio.run(play(Oracle(Path(base), DiskTarget(Path(base) / "inside")), turns))
+        asyncio.run(play(Oracle(Path(base), on_disk(Path(base))), turns))
 
 
 async def play_with_the_agent(base: Path, turns: list[Step]) -> None:
@@ -200,7 +204,7 @@ async def play_with_the_agent(base: Path, turns: list[Step]) -> None:
     machine = await driver.start(spec)
     connection = await AgentConnection.open(machine.doorbell, spec.sockets)
     try:
-        await play(Oracle(base, Elsewhere(connection, base / "inside")), turns)
+        await play(Oracle(base, Elsewhere(connection, base / "host", base / "inside")), turns)
     finally:
         await connection.close()
         await driver.destroy(spec)

@@ -6,6 +6,7 @@ everything that the mirror or the review does.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections import defaultdict
@@ -30,7 +31,7 @@ from continue_exec.mirror.state import MirrorState
 from continue_exec.mirror.text import merge
 from continue_exec.model import Limits, Sandbox, SandboxState, Workspace
 from continue_exec.protocol import changes as c
-from continue_exec.protocol.agent import PushItem, PushResult
+from continue_exec.protocol.agent import FileStat, PushItem, PushResult
 from continue_exec.protocol.refs import WorkspaceRef
 from continue_exec.tasks import Tasks
 
@@ -42,16 +43,22 @@ class Agent(Protocol):
 
     async def push(self, root: str, items: Iterable[PushItem]) -> PushResult: ...
 
+    async def stat(self, path: str) -> FileStat: ...
+
 
 @dataclass
 class Elsewhere:
     """An agent that has the copy at another path than the host has the workspace."""
 
     agent: Agent
+    host: Path
     folder: Path
 
     async def push(self, root: str, items: Iterable[PushItem]) -> PushResult:
         return await self.agent.push(str(self.folder), items)
+
+    async def stat(self, path: str) -> FileStat:
+        return await self.agent.stat(str(self.folder / os.path.relpath(path, self.host)))
 
 
 @dataclass
