@@ -16,8 +16,7 @@ from continue_exec.agent.connection import AgentConnection
 from continue_exec.app import agent_binary
 from continue_exec.drivers.base import SandboxSpec
 from continue_exec.drivers.fake import FakeDriver
-from tests.support.both_sides import Elsewhere, Oracle, lose, remove
-from tests.support.mirror_target import DiskTarget
+from tests.support.both_sides import Elsewhere, Oracle, lose, on_disk, remove
 
 pytestmark = pytest.mark.may_block("the test reads and writes both trees itself")
 
@@ -172,10 +171,6 @@ TURNS = st.one_of(
     step(go_back, st.integers(0, 9)),
     step(restart, st.booleans(), FILES, st.sampled_from(["lost", "torn"])),
 )
-
-
-def on_disk(base: Path) -> Elsewhere:
-    return Elsewhere(DiskTarget(base / "inside"), base / "host", base / "inside")
 
 
 async def play(world: Oracle, turns: list[Step]) -> None:

@@ -10,8 +10,8 @@ import os
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,7 +35,7 @@ from continue_exec.protocol.agent import FileStat, PushItem, PushResult
 from continue_exec.protocol.refs import WorkspaceRef
 from continue_exec.tasks import Tasks
 
-from .mirror_target import Tree, tree
+from .mirror_target import DiskTarget, Tree, tree
 
 
 class Agent(Protocol):
@@ -133,6 +133,30 @@ class Both:
 
     async def rewind(self, run_id: str) -> c.ChangesApplied:
         return await changes.rewind(self.live, c.Rewind(workspace=self.ref, run_id=run_id))
+
+
+def on_disk(base: Path) -> Elsewhere:
+    """A folder, written to as the agent would, in the agent's place."""
+    return Elsewhere(DiskTarget(base / "inside"), base / "host", base / "inside")
+
+
+@asynccontextmanager
+async def opened(base: Path) -> AsyncIterator[Both]:
+    """Both sides, alike: `a` with six lines, `d/b`, a link."""
+    both = Both(base, on_disk(base))
+    (both.host / "a").write_text(SIX)
+    (both.host / "d").mkdir()
+    (both.host / "d" / "b").write_text("b\n")
+    (both.host / "link").symlink_to("a")
+    await both.open()
+    try:
+        await both.mirror.flush(both.live)
+        yield both
+    finally:
+        await both.close()
+
+
+SIX = "one\ntwo\nthree\nfour\nfive\nsix\n"
 
 
 def plain(found: Tree) -> dict[str, tuple[str, bytes]]:
