@@ -48,6 +48,10 @@ class Folders:
         """What runs changed; `.blobs` beside it holds the contents."""
         return self.home / "mirror" / f"{sandbox_id}.history"
 
+    def homecoming(self, sandbox_id: str) -> Path:
+        """Which file is being written into the workspace (mirror/homecoming.py)."""
+        return self.home / "mirror" / f"{sandbox_id}.homecoming"
+
     def of_mirror(self, sandbox_id: str) -> list[Path]:
         """Every file of those that exists."""
         return sorted((self.home / "mirror").glob(f"{sandbox_id}.*"))

@@ -25,6 +25,7 @@ from ..mirror.blobs import Blobs
 from ..mirror.filter import IgnoreRules
 from ..mirror.folder import SafeFolder
 from ..mirror.home import Home
+from ..mirror.homecoming import Journal
 from ..mirror.mirror import Mirror
 from ..mirror.state import MirrorState
 from ..model import SANDBOX_TRANSITIONS, Limits, Sandbox, SandboxState, Workspace
@@ -261,7 +262,9 @@ class Sandboxes:
         sandbox_id = live.sandbox.id
         path = self.folders.history(sandbox_id)
         history = History(path, Blobs(path.with_suffix(".blobs")))
-        home = Home(live.workspace)
+        home = Home(live.workspace, Journal(self.folders.homecoming(sandbox_id)))
+        if kept := await asyncio.to_thread(home.recover):
+            log.warning("%s: what stood there when the last engine ended is kept as %s", live.workspace, kept)
         review = Review(live.mirror, files, home, history, active=lambda: list(live.runs), tasks=live.tasks)
         await asyncio.to_thread(review.load)
         return review
