@@ -35,7 +35,7 @@ async def find(live: Live, query: c.ChangesQuery) -> c.ChangeList:
             raise NotFound(f"Nothing is known of what {query.run_id} changed", hint="Only the newest runs are kept.")
         deltas = [delta for delta in deltas if delta.path in entry.steps]
     found = await asyncio.to_thread(lambda: Contents(review).changes(deltas, hunks=query.hunks))
-    left_out = tuple(f"{path} ({why})" for path, why in sorted(review.inside.left_out.items())[:100])
+    left_out = tuple(f"{path} ({why})" for path, why in sorted(review.left_out.items())[:100])
     return c.ChangeList(sandbox_id=live.sandbox.id, workspace=live.workspace, changes=tuple(found), left_out=left_out)
 
 
@@ -54,9 +54,7 @@ async def apply(live: Live, request: c.ChangesApply) -> c.ChangesApplied:
     review = review_of(live)
     picked, left = await _picked(live, review, request)
     done: list[str] = []
-    # Deletions first and from within, so that what takes a folder's place finds it empty.
-    gone = [one for one in reversed(picked) if one[0].kind == "deleted"]
-    for change, pick, deltas in (*gone, *(one for one in picked if one[0].kind != "deleted")):
+    for change, pick, deltas in sorted(picked, key=_order):
         try:
             if not request.dry_run:
                 async with review.mirror.lock:
@@ -162,6 +160,14 @@ async def _picked(
         except ContinueExecError as error:
             left.append(_left(path, error))
     return chosen, left
+
+
+def _order(one: tuple[c.Change, c.Pick, Sequence[Delta]]) -> tuple[int, int]:
+    """Deletions first and from within, then what comes, last what takes a folder's place: it must find it empty."""
+    change = one[0]
+    if change.kind == "deleted":
+        return 0, -change.path.count("/")
+    return (2, -change.path.count("/")) if change.old_type == "folder" else (1, 0)
 
 
 def _below(live: Live, paths: Sequence[str]) -> list[str]:

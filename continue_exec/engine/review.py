@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..mirror import changes
@@ -45,6 +46,10 @@ class Review:
     history: History
     active: Callable[[], Iterable[str]]
     tasks: Tasks
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """What the last `deltas` could not compare, and why."""
+    _reading: threading.Lock = field(default_factory=threading.Lock)
+    """Of `inside` and `rules`: a look after a run and one for a user are in two threads."""
     _due: list[str] = field(default_factory=list)
     """Runs that ended since the last look, oldest first."""
     _dirty: dict[str, Version] = field(default_factory=dict)
@@ -109,10 +114,13 @@ class Review:
             return await asyncio.to_thread(self._deltas, tuple(only))
 
     def _deltas(self, only: tuple[str, ...]) -> list[Delta]:
-        self._fresh_rules()
-        found = self.inside.scan(self.rules, known=len(self.mirror.state.entries))
-        host = HostSide(self.home.files, self.mirror.buffers())
-        return changes.compare(found, self.mirror.state.entries, self.inside, host, only)
+        with self._reading:
+            self._fresh_rules()
+            found = self.inside.scan(self.rules, known=len(self.mirror.state.entries))
+            host = HostSide(self.home.files, self.mirror.buffers())
+            deltas = changes.compare(found, self.mirror.state.entries, self.inside, host, only)
+            self.left_out = dict(self.inside.left_out)
+        return deltas
 
     def _fresh_rules(self) -> None:
         if self._rules_read != self.mirror.rules_read or self.rules.stale():
@@ -183,6 +191,10 @@ class Review:
 
     def _look(self, entries: dict[str, Seen]) -> set[str]:
         """Paths that seem to be other than mirrored."""
+        with self._reading:
+            return self._suspects(entries)
+
+    def _suspects(self, entries: dict[str, Seen]) -> set[str]:
         self._fresh_rules()
         found = self.inside.scan(self.rules, known=len(entries))
         suspects = {path for path, there in found.items() if not changes.plainly_same(there, entries.get(path))}
@@ -191,6 +203,10 @@ class Review:
         }
 
     def _again(self, suspects: Iterable[str]) -> dict[str, Version]:
+        with self._reading:
+            return self._versions(suspects)
+
+    def _versions(self, suspects: Iterable[str]) -> dict[str, Version]:
         dirty = {}
         for path in suspects:
             seen = self.mirror.state.entries.get(path)

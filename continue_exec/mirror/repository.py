@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 _TIMEOUT_S = 30.0
 """Seconds. `ls-files` on the largest index takes one or two; a network file system that hangs must not hold a run."""
 
+_NO_HOOKS = "/dev/null"
+
 Signature = tuple[int, int, int]
 
 
@@ -97,8 +99,12 @@ class Repository:
         output, failure = _git(
             self.folder, "config", "-z", "--get-regexp", r"^core\.(ignorecase|excludesfile|hookspath)$"
         )
-        pairs = (entry.partition("\n") for entry in os.fsdecode(output).split("\0") if entry)
-        return {key: value for key, _, value in pairs}, failure
+        settings: dict[str, str] = {}
+        for entry in filter(None, os.fsdecode(output).split("\0")):
+            key, _, value = entry.partition("\n")
+            if key != "core.hookspath" or value != _NO_HOOKS:  # which we said ourselves
+                settings[key] = value
+        return settings, failure
 
 
 def find_top(folder: str) -> str | None:
@@ -136,7 +142,7 @@ def _git(folder: str, *arguments: str) -> tuple[bytes, str]:
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_ALLOW_PROTOCOL": "none",
     }
-    command = ["git", "--no-pager", "-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null", *arguments]
+    command = ["git", "--no-pager", "-c", "core.fsmonitor=", "-c", f"core.hooksPath={_NO_HOOKS}", *arguments]
     try:
         done = subprocess.run(
             command,
