@@ -112,8 +112,8 @@ socket.socket(socket.AF_UNIX).bind("socket")
 
 
 EXECUTED = (".vimrc", "tools/entered.sh",
-            ".vscode/tasks.json", ".VSCODE/x", ".idea/x.xml", ".continue/c.yaml", "deep/.husky/pre-commit",
-            "a.code-workspace", "sub/.npmrc", ".v\u017fcode/tasks.json", ".mcp.json", "eslint.config.mjs",
+            ".vscode/tasks.json", "deep/.VSCODE/x", ".idea/x.xml", ".continue/c.yaml", "deep/.husky/pre-commit",
+            "a.code-workspace", "sub/.npmrc", "sub/.v\u017fcode/tasks.json", ".mcp.json", "eslint.config.mjs",
             "tools/env.sh", "checks/pre-commit", "checks/lib/more", "scripts/lint")  # fmt: skip
 
 
