@@ -128,6 +128,11 @@ class Mirror:
         """Clear all texts of a client that is gone."""
         self._changes.paths |= self._buffers.drop(client)
 
+    @property
+    def kept_out(self) -> list[str]:
+        """Paths on the host that are not inside although no rule ignores them: secrets, and what cannot be read."""
+        return list(self._left_out)
+
     def reconsider(self, paths: Iterable[str]) -> None:
         """The sandbox changed these: what was contested may not be so any more."""
         self._changes.paths |= self.contested.keys() & set(paths)
