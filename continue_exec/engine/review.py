@@ -58,7 +58,7 @@ class Review:
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: bool = False
     _rules_read: int = -1
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _turn: threading.RLock = field(default_factory=threading.RLock)
     """Of the worker threads: a look at the tree for the history does not wait for the mirror's lock."""
     _bases_size: int = 0
     """Bytes of `bases` when what is not wanted was last thrown out."""
