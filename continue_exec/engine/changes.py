@@ -39,7 +39,7 @@ async def find(live: Live, query: c.ChangesQuery) -> c.ChangeList:
             raise NotFound(f"Nothing is known of what {query.run_id} changed", hint="Only the newest runs are kept.")
         deltas = [delta for delta in deltas if delta.path in entry.steps]
     found = await asyncio.to_thread(lambda: Contents(review).changes(deltas, hunks=query.hunks))
-    left_out = tuple(f"{path} ({why})" for path, why in sorted(review.inside.left_out.items())[:100])
+    left_out = tuple(f"{path} ({why})" for path, why in sorted(review.left_out.items())[:100])
     return c.ChangeList(sandbox_id=live.sandbox.id, workspace=live.workspace, changes=tuple(found), left_out=left_out)
 
 
@@ -58,9 +58,7 @@ async def apply(live: Live, request: c.ChangesApply) -> c.ChangesApplied:
     picked, left = await _picked(live, review, request)
     if request.dry_run:
         return c.ChangesApplied(applied=tuple(change.path for change, _, _ in picked), left=tuple(left))
-    # Deletions first and from within, so that what takes a folder's place finds it empty.
-    gone = [one for one in reversed(picked) if one[0].kind == "deleted"]
-    ordered = [*gone, *(one for one in picked if one[0].kind != "deleted")]
+    ordered = sorted(picked, key=_order)
     done: list[str] = []
     for at in range(0, len(ordered), AT_ONCE):
         some = ordered[at : at + AT_ONCE]
@@ -187,6 +185,14 @@ def _found(
     if by_hunk:
         found |= {change.path: change for change in contents.changes(deltas, hunks=True, only=by_hunk)}
     return found
+
+
+def _order(one: tuple[c.Change, c.Pick, Sequence[Delta]]) -> tuple[int, int]:
+    """Deletions first and from within, then what comes, last what takes a folder's place: it must find it empty."""
+    change = one[0]
+    if change.kind == "deleted":
+        return 0, -change.path.count("/")
+    return (2, -change.path.count("/")) if change.old_type == "folder" else (1, 0)
 
 
 def _below(live: Live, paths: Sequence[str]) -> list[str]:

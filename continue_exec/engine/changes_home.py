@@ -40,6 +40,7 @@ def bring_all(review: Review, picked: Sequence[Picked]) -> list[Brought | Contin
             results.append(brought)
             seen.update(brought.seen)
     finally:
+        review.home.journal.clear()
         review.mirror.brought(seen)
     return results
 

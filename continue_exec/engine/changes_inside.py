@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import Conflict, ContinueExecError, NotFound
 from ..mirror import text
-from ..mirror.batch import NOTHING
 from ..mirror.changes import Delta, Version, parents
 from ..mirror.folder import Gone
 from ..protocol import changes as c
@@ -34,8 +33,8 @@ async def put(live: Live, review: Review, delta: Delta, data: bytes, mode: int) 
     Raises:
         Conflict: something else stands there, or comes just now.
     """
-    stands = await _look(live, [delta.path])
-    was = await asyncio.to_thread(_unchanged, review, delta, stands)
+    stands = await live.look(live.workspace, [delta.path])
+    was = await asyncio.to_thread(_if_like, review, delta.path, delta.inside, stands)
     entry = PushEntry(path=delta.path, kind="file", mode=mode & 0o777, size=len(data), was=was)
     result = await live.push(live.workspace, [PushItem(entry, data)])
     if result.failed:
@@ -53,7 +52,7 @@ async def discard(live: Live, review: Review, picked: Sequence[Picked]) -> tuple
             except ContinueExecError as error:
                 left.append(_left(change.path, error))
     some = [(change.path, deltas) for change, pick, deltas in picked if pick.hunks is None]
-    stands = await _look(live, [delta.path for _, deltas in some for delta in deltas])
+    stands = await live.look(live.workspace, [delta.path for _, deltas in some for delta in deltas])
     whole, failed = await asyncio.to_thread(_stands, review, some, stands)
     left += [_left(path, error) for path, error in sorted(failed.items())]
     done += [path for path, _ in some if path not in failed]
@@ -62,33 +61,16 @@ async def discard(live: Live, review: Review, picked: Sequence[Picked]) -> tuple
     return sorted(path for path in done if path not in refused), left
 
 
-LOOKS = 64
-"""Paths that the agent is asked about at a time."""
-
-
-async def _look(live: Live, paths: Sequence[str]) -> dict[str, str]:
-    """What stands at each path for programs inside, in the words of `PushEntry.was`.
-
-    Asked before anything is read: what is written from then on has another time, and the agent refuses.
-    """
-    found: dict[str, str] = {}
-    for at in range(0, len(paths), LOOKS):
-        some = paths[at : at + LOOKS]
-        said = await asyncio.gather(*(live.look(live.workspace, path) for path in some))
-        found |= dict(zip(some, said, strict=True))
-    return found
-
-
 def _stands(
     review: Review, some: Sequence[tuple[str, Sequence[Delta]]], stands: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, ContinueExecError]]:
-    """What stands inside where changes are to be thrown away, in the words of `PushEntry.was`. Blocks."""
+    """What is to be there still when changes are thrown away, in the words of `PushEntry.was`. Blocks."""
     whole: dict[str, str] = {}
     failed: dict[str, ContinueExecError] = {}
     for path, deltas in some:
         try:
             for delta in deltas:
-                whole[delta.path] = _unchanged(review, delta, stands)
+                whole[delta.path] = _if_like(review, delta.path, delta.inside, stands)
                 # The folders that came with it go, if nothing else is in them.
                 whole |= {above: "d" for above in parents(delta.path) if review.home.files.look(above) is None}
         except ContinueExecError as error:
@@ -104,29 +86,23 @@ async def _without(live: Live, review: Review, hunks: Sequence[str], delta: Delt
     await put(live, review, delta, data, delta.inside.mode or delta.host.mode)
 
 
-def _unchanged(review: Review, delta: Delta, stands: Mapping[str, str]) -> str:
-    """What stands inside, in the words of `PushEntry.was`, if it still is what was reviewed. Blocks.
+def _if_like(review: Review, path: str, expected: Version, stands: Mapping[str, str]) -> str:
+    """What was found inside, in the words of `PushEntry.was`, if it still is what was reviewed. Blocks.
 
-    The agent checks it again as it writes.
+    It is read after it was found, and the agent compares it again as it writes.
     """
-    return _if_like(review, delta.path, delta.inside, stands[delta.path])
-
-
-def _if_like(review: Review, path: str, expected: Version, stands: str) -> str:
-    found = review.files.look(path)
     try:
-        version = review.version(path, found)
+        version = review.version(path, review.files.look(path))
     except (Gone, OSError):
         version = None
-    same = stands == NOTHING if found is None else version is not None and found.stands_as(stands, version.digest)
-    if version is None or not same or not version.like(expected):
+    if version is None or not version.like(expected):
         raise Conflict(f"{path} is changing in the sandbox just now", hint="Look at it again.")
-    return stands
+    return stands[path]
 
 
 async def rewind(live: Live, review: Review, steps: Mapping[str, Step]) -> tuple[list[str], list[c.Left]]:
     """Set paths to what they were before the first of `steps`; what had come from the host gets what is there now."""
-    stands = await _look(live, sorted(steps))
+    stands = await live.look(live.workspace, steps)
     from_host, items, left = await asyncio.to_thread(_plan, review, steps, stands)
     failed = await review.mirror.overwrite(live, from_host)
     # Deletions first and from within, so that what takes a folder's place finds it empty.
@@ -150,7 +126,7 @@ def _plan(
     for path, step in sorted(steps.items()):
         try:
             # What is not as it was at the last look is not kept yet: it would be lost.
-            was = _if_like(review, path, review.last(path), stands[path])
+            was = _if_like(review, path, review.last(path), stands)
             if step.mirrored:
                 from_host[path] = was
             else:

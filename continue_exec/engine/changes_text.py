@@ -138,6 +138,7 @@ class Contents:
         if self._obeyed is None:
             mirror = self.review.mirror
             links = [path for path, seen in mirror.state.entries.items() if seen.kind == "l"]
+            links += mirror.kept_out  # secrets: `.envrc` is one
             self._obeyed = Obeyed(self.review.home.files, mirror.root, links, self.review.rules.hooks)
         return self._obeyed
 

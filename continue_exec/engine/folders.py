@@ -48,6 +48,10 @@ class Folders:
         """What runs changed; `.blobs` beside it holds the contents."""
         return self.home / "mirror" / f"{sandbox_id}.history"
 
+    def homecoming(self, sandbox_id: str) -> Path:
+        """Which file is being written into the workspace (mirror/homecoming.py)."""
+        return self.home / "mirror" / f"{sandbox_id}.homecoming"
+
     def of_mirror(self, sandbox_id: str) -> list[Path]:
         """Every file of those that exists."""
         return sorted((self.home / "mirror").glob(f"{sandbox_id}.*"))
@@ -55,6 +59,10 @@ class Folders:
     def git_memory(self, sandbox_id: str) -> Path:
         """What the host's repositories and the sandbox's last had in common."""
         return self.home / "mirror" / f"{sandbox_id}.git"
+
+    def fetched(self, sandbox_id: str) -> Path:
+        """Commits on their way home that are not checked yet."""
+        return self.home / "fetch" / sandbox_id
 
     def sockets(self, sandbox_id: str) -> Path:
         """Bound into one sandbox; the path is short because a socket's may have at most 107 bytes."""

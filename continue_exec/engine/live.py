@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -30,6 +31,10 @@ CLOCK_TICKS = 100
 
 CONTACTS = 1000
 """Hosts remembered of a sandbox; code inside chooses their names."""
+
+
+LOOKS = 32
+"""Questions to the agent at a time: one after the other, each costs the way there and back."""
 
 
 @dataclass(eq=False)
@@ -76,19 +81,15 @@ class Live:
         """The mirror's target."""
         return await self.agent.push(root, items)
 
-    async def look(self, root: str, path: str) -> str:
+    async def look(self, root: str, paths: Iterable[str]) -> dict[str, str]:
         """What stands inside, for the mirror (`Target.look`)."""
-        found = await self.agent.stat(f"{root}/{path}")
-        match found.kind:
-            case "missing":
-                return NOTHING
-            case "file":
-                return f"f:{found.size}:{found.mtime_ns}:{found.mode & 0o7777:o}"
-            case "symlink":
-                return f"l:{digest(os.fsencode(found.target)).hex()}"
-            case "dir":
-                return "d"
-        return "other"
+        turns = asyncio.Semaphore(LOOKS)
+
+        async def one(path: str) -> tuple[str, str]:
+            async with turns:
+                return path, _was(await self.agent.stat(f"{root}/{path}"))
+
+        return dict(await asyncio.gather(*map(one, paths)))
 
     async def flush(self) -> SyncResult:
         """Everything on the host's disk and in editors' buffers up to now is inside when this returns."""
@@ -179,3 +180,16 @@ class Live:
                     self.programs[program] = path
                     break
         return self.programs[program]
+
+
+def _was(found: FileStat) -> str:
+    match found.kind:
+        case "missing":
+            return NOTHING
+        case "file":
+            return f"f:{found.size}:{found.mtime_ns}:{found.mode & 0o7777:o}"
+        case "symlink":
+            return f"l:{digest(os.fsencode(found.target)).hex()}"
+        case "dir":
+            return "d"
+    return "other"

@@ -69,7 +69,7 @@ class Repositories:
             return None
         memory = Memory(self.folders.git_memory(sandbox.id))
         sync = Sync(sandbox.workspace.path, memory, mirror, self.settings.git_folders)
-        return GitInside(sync, Fetch(sync, sandbox.id, self.folders.home / "fetch"))
+        return GitInside(sync, Fetch(sync, sandbox.id, self.folders.fetched(sandbox.id)))
 
     async def changed(self, live: Live) -> bool:
         """Whether something may have been committed inside since the last `fetch`. Some questions to the agent."""

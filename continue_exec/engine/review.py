@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..mirror import changes
@@ -48,6 +48,8 @@ class Review:
     history: History
     active: Callable[[], Iterable[str]]
     tasks: Tasks
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """What the last `deltas` could not compare, and why."""
     _due: list[str] = field(default_factory=list)
     """Runs that ended since the last look, oldest first."""
     _dirty: dict[str, Version] = field(default_factory=dict)
@@ -144,9 +146,10 @@ class Review:
     def _delta(self, path: str) -> Delta | None:
         there, seen = self.files.look(path), self.mirror.state.entries.get(path)
         host = HostSide(self.home.files, self.mirror.buffers())
-        found = changes.compare(
-            {} if there is None else {path: there}, {} if seen is None else {path: seen}, self.inside, host, (path,)
-        )
+        with self._turn:
+            found = changes.compare(
+                {} if there is None else {path: there}, {} if seen is None else {path: seen}, self.inside, host, (path,)
+            )
         return found[0] if found else None
 
     def _deltas(self, only: tuple[str, ...]) -> list[Delta]:
@@ -154,7 +157,9 @@ class Review:
             self._fresh_rules()
             found = self.inside.scan(self.rules, known=len(self.mirror.state.entries))
             host = HostSide(self.home.files, self.mirror.buffers())
-            return changes.compare(found, self.mirror.state.entries, self.inside, host, only)
+            deltas = changes.compare(found, self.mirror.state.entries, self.inside, host, only)
+            self.left_out = dict(self.inside.left_out)
+        return deltas
 
     def version(self, path: str, found: Found | None) -> Version:
         """What stands inside at a path where `found` was found. Blocks.
@@ -240,14 +245,21 @@ class Review:
     def _look(self, entries: dict[str, Seen]) -> set[str]:
         """Paths that seem to be other than mirrored."""
         with self._turn:
-            self._fresh_rules()
-            found = self.inside.scan(self.rules, known=len(entries))
+            return self._suspects(entries)
+
+    def _suspects(self, entries: dict[str, Seen]) -> set[str]:
+        self._fresh_rules()
+        found = self.inside.scan(self.rules, known=len(entries))
         suspects = {path for path, there in found.items() if not changes.plainly_same(there, entries.get(path))}
         return suspects | {
             path for path in entries.keys() - found.keys() if not changes.unknown(path, self.inside.left_out)
         }
 
     def _again(self, suspects: Iterable[str]) -> dict[str, Version]:
+        with self._turn:
+            return self._versions(suspects)
+
+    def _versions(self, suspects: Iterable[str]) -> dict[str, Version]:
         dirty = {}
         for path in suspects:
             seen = self.mirror.state.entries.get(path)

@@ -25,6 +25,7 @@ from ..mirror.blobs import Blobs
 from ..mirror.filter import IgnoreRules
 from ..mirror.folder import SafeFolder
 from ..mirror.home import Home
+from ..mirror.homecoming import Journal
 from ..mirror.mirror import Mirror
 from ..mirror.state import MirrorState
 from ..model import SANDBOX_TRANSITIONS, Limits, Sandbox, SandboxState, Workspace
@@ -261,7 +262,9 @@ class Sandboxes:
         sandbox_id = live.sandbox.id
         path = self.folders.history(sandbox_id)
         history = History(path, Blobs(path.with_suffix(".blobs")))
-        home = Home(live.workspace)
+        home = Home(live.workspace, Journal(self.folders.homecoming(sandbox_id)))
+        if kept := await asyncio.to_thread(home.recover):
+            log.warning("%s: what stood there when the last engine ended is kept as %s", live.workspace, kept)
         review = Review(live.mirror, files, home, history, active=lambda: list(live.runs), tasks=live.tasks)
         await asyncio.to_thread(review.load)
         return review
@@ -297,11 +300,15 @@ class Sandboxes:
             if sandbox.state not in (SandboxState.RUNNING, SandboxState.CREATING):
                 continue
             async with self._locks[sandbox.workspace.path]:
-                try:
-                    await self._adopt(sandbox)
-                except (ContinueExecError, OSError) as error:
-                    log.warning("%s could not be adopted: %s", sandbox.id, error)
-                    await self._lay_down(sandbox, f"it could not be adopted: {error}")
+                await self.take_back(sandbox)
+
+    async def take_back(self, sandbox: Sandbox) -> None:
+        """Take over one that runs without us, or lay it down; its workspace's lock is held."""
+        try:
+            await self._adopt(sandbox)
+        except (ContinueExecError, OSError) as error:
+            log.warning("%s could not be adopted: %s", sandbox.id, error)
+            await self._lay_down(sandbox, f"it could not be adopted: {error}")
 
     async def _sweep(self) -> None:
         """Delete what belongs to no sandbox: copies that an earlier engine had made for previews."""
@@ -435,7 +442,8 @@ class Sandboxes:
         for path in self.folders.of_mirror(sandbox.id):
             path.unlink(missing_ok=True)
         await standby.forget(self, sandbox.id)
-        for folder in (self.folders.sandbox(sandbox.id), self.folders.sockets(sandbox.id)):
+        folders = self.folders
+        for folder in (folders.sandbox(sandbox.id), folders.sockets(sandbox.id), folders.fetched(sandbox.id)):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def close_live(self, live: Live) -> None:

@@ -43,25 +43,6 @@ class Found(NamedTuple):
     inode: int
     verdict: Verdict = Verdict.IN
 
-    def stands_as(self, words: str, hashed: bytes) -> bool:
-        """Whether the agent means the same by `words` (`PushEntry.was`). `hashed`: of a link, the hash of its target.
-
-        Times are left out: of a file that was written inside, programs there see another one than we do, as the sentry
-        keeps its own (by 0.1 ms, measured) until it has nothing better to do.
-        """
-        match self.kind:
-            case "f":
-                kind, size, _, mode = (*words.split(":"), "", "", "")[:4]
-                return (kind, size, mode) == ("f", str(self.size), f"{self.mode:o}")
-            case "l":
-                return words == f"l:{hashed.hex()}"
-        return words == (self.kind if self.kind == "d" else "other")
-
-
-def mtime_of(words: str) -> int:
-    """The time of modification in the words of `PushEntry.was`, in nanoseconds; 0: it is no file."""
-    return int(words.split(":")[2]) if words.startswith("f:") else 0
-
 
 class Gone(Exception):
     """The path is not there, or became something else while it was looked at."""

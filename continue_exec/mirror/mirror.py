@@ -86,8 +86,12 @@ class Mirror:
         self._lock = asyncio.Lock()
         self._changes = Changes(rescan=True)
         """What is known to have changed and is not mirrored yet."""
+        self._repositories: Mapping[str, str] = {}
         self._identity = (0, 0)
         self._stands: Mapping[str, str] = {}
+        """While it overwrites: what stands inside at just those paths."""
+        self._not_over: dict[str, str] = {}
+        """What it could not overwrite then, and why."""
         self._quiet: SyncResult | None = None
         """The answer when nothing changed."""
         self._seeded = (0, 0, 0.0)
@@ -123,6 +127,11 @@ class Mirror:
     def drop_client(self, client: str) -> None:
         """Clear all texts of a client that is gone."""
         self._changes.paths |= self._buffers.drop(client)
+
+    @property
+    def kept_out(self) -> list[str]:
+        """Paths on the host that are not inside although no rule ignores them: secrets, and what cannot be read."""
+        return list(self._left_out)
 
     def reconsider(self, paths: Iterable[str]) -> None:
         """The sandbox changed these: what was contested may not be so any more."""
@@ -160,13 +169,13 @@ class Mirror:
                 kept = {path for path, _ in (*plan.files, *plan.folders)}
                 makes_way = {path for path, _ in plan.files if stands.get(path) == "d"}
                 plan.deletes = sorted({*plan.deletes, *(stands.keys() - kept), *makes_way}, reverse=True)
-                self._stands = stands
+                self._stands, self._not_over = stands, {}
                 await self._push(target, plan, buffers, time.perf_counter())
             finally:
                 self._stands = {}
                 # What was not confirmed is known no better than before.
                 self._state.record({path: seen for path, seen in known.items() if path not in entries})
-            failed = {path: why for path, why in self.contested.items() if path in stands}
+            failed = {path: why for path, why in self._not_over.items() if path in stands}
             gone = dict.fromkeys(stands.keys() - kept - failed.keys())
             self._state.record(gone)
             for path in stands.keys() - failed.keys():
@@ -218,8 +227,8 @@ class Mirror:
                 self._merge(remaining)
 
     def repositories(self) -> Mapping[str, str]:
-        """Work trees at and below the workspace: relative path → absolute. Known after a `flush`."""
-        return self._filter.repositories
+        """Work trees at and below the workspace: relative path → absolute. As the last `flush` found them."""
+        return self._repositories
 
     def holds(self, path: str) -> bool:
         """Whether a path of the workspace is known to be inside."""
@@ -319,6 +328,8 @@ class Mirror:
         try:
             buffers = self._buffers.current()
             plan = await self._plan(watcher, taken, buffers)
+            # Kept, as the filter forgets for a while whenever it looks at everything again.
+            self._repositories = self._filter.repositories
             # Deleted while we looked: what is missing below it means nothing.
             self._check_root()
             if patient and not plan.replaces(self._state):
@@ -404,12 +415,16 @@ class Mirror:
         if result.unlisted:
             failed = set(batch.seen)
         refused = {failure.path for failure in result.failed if failure.code == Conflict.code}
+        if self._stands:
+            why = {failure.path: failure.message for failure in result.failed}
+            self._not_over |= {path: why.get(path, "not written") for path in failed}
+            refused = set()
         settled = await self._settle(batch, refused, target) if refused else {}
         failed -= settled.keys()
         for failure in result.failed:
-            if failure.path in failed and failure.path not in self.contested:
+            if failure.path in failed and failure.path not in self.contested and failure.path not in self._stands:
                 self._left_out[failure.path] = f"not written: {failure.message}"
-        self._changes.paths |= (failed - self.contested.keys()) | batch.again
+        self._changes.paths |= (failed - self.contested.keys() - self._stands.keys()) | batch.again
         for path in batch.seen.keys() - failed:
             self.contested.pop(path, None)
         self._state.record({path: seen for path, seen in batch.seen.items() if path not in failed} | settled)
@@ -428,10 +443,11 @@ class Mirror:
         """What the agent refused to write over because the sandbox had changed it."""
         reconciler = Reconciler(self.root, self._state, self.blobs, self.inside, in_thread)
         settled: dict[str, Seen | None] = {}
+        stands = await target.look(self.root, sorted(refused))
         for item in [item for item in batch.items if item.entry.path in refused]:
             path = item.entry.path
             try:
-                settled[path] = await reconciler.settle(target, item, batch.seen[path])
+                settled[path] = await reconciler.settle(target, item, batch.seen[path], stands[path])
             except Contested as why:
                 self.contested[path] = str(why)
                 # For certain not written: should the sandbox make the same text, it is its own.

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 from ..protocol.agent import PushEntry, PushItem
-from .batch import LARGE, NOTHING
+from .batch import LARGE
 from .blobs import TEXT_LIMIT, Blobs, is_text
-from .folder import Gone, SafeFolder, mtime_of
+from .folder import Gone, SafeFolder
 from .state import MirrorState, Seen
 from .target import Target
 from .text import merge
@@ -45,19 +45,19 @@ class Reconciler:
     inside: SafeFolder | None
     in_thread: InThread
 
-    async def settle(self, target: Target, item: PushItem, wanted: Seen | None) -> Seen | None:
+    async def settle(self, target: Target, item: PushItem, wanted: Seen | None, stands: str) -> Seen | None:
         """Settle one entry that was refused; returns what is now known of the path.
 
         Args:
             wanted: the host's version, None if it is gone there.
+            stands: what was found inside, in the words of `PushEntry.was`. It is read after that: what is written to
+                it meanwhile makes the agent refuse again.
 
         Raises:
             Contested: the user has to decide. Neither side was touched.
         """
         path = item.entry.path
         old = self.state.entries.get(path)
-        # Before it is read: what is written to it from here on has another time inside, and the agent refuses.
-        stands = await target.look(self.root, path)
         now = await self.in_thread(lambda: self._inside(path, stands))
         if now.kind == (wanted.kind if wanted else "") and (now.kind in ("", "d") or now.like(wanted)):
             return await self._same(target, item, old, wanted, now) if wanted else None
@@ -82,19 +82,17 @@ class Reconciler:
         return await self._merge(target, item, old, wanted, now)
 
     def _inside(self, path: str, stands: str) -> _Now:
-        """What stands inside, of which the agent says `stands`. Blocks."""
+        """What stands inside. Blocks."""
         if self.inside is None:
             raise Contested("changed on both sides")
         try:
             found = self.inside.look(path)
             if found is None:
-                return _Now("", b"", 0, NOTHING, 0)
+                return _Now("", b"", 0, stands)
             hashed = self.inside.digest(path, found.kind) if found.kind in ("f", "l") else b""
         except (Gone, OSError):
             raise Contested("changed on both sides, and it cannot be read in the sandbox") from None
-        if not found.stands_as(stands, hashed):
-            raise Contested("changed on both sides, and being changed in the sandbox just now")
-        return _Now(found.kind, hashed, found.mode, stands, mtime_of(stands))
+        return _Now(found.kind, hashed, found.mode, stands)
 
     async def _write(self, target: Target, item: PushItem, wanted: Seen | None, now: _Now, mode: int) -> Seen | None:
         """The host's version after all: what stands inside is as it came, if under other times."""
@@ -155,7 +153,11 @@ class _Now(NamedTuple):
     mode: int
     was: str
     """In the words of `PushEntry.was`."""
-    mtime_ns: int
+
+    @property
+    def mtime_ns(self) -> int:
+        """0: it has none."""
+        return int(self.was.split(":")[2]) if self.kind == "f" and self.was.startswith("f:") else 0
 
     def like(self, seen: Seen | None) -> bool:
         """Whether both hold the same, modes left out."""

@@ -16,6 +16,8 @@ from .patterns import PatternList, parse
 
 log = logging.getLogger(__name__)
 
+_NO_HOOKS = "/dev/null"
+
 Signature = tuple[int, int, int]
 
 
@@ -93,8 +95,12 @@ class Repository:
         output, failure = _git(
             self.folder, "config", "-z", "--get-regexp", r"^core\.(ignorecase|excludesfile|hookspath)$"
         )
-        pairs = (entry.partition("\n") for entry in os.fsdecode(output).split("\0") if entry)
-        return {key: value for key, _, value in pairs}, failure
+        settings: dict[str, str] = {}
+        for entry in filter(None, os.fsdecode(output).split("\0")):
+            key, _, value = entry.partition("\n")
+            if key != "core.hookspath" or value != _NO_HOOKS:  # which we said ourselves
+                settings[key] = value
+        return settings, failure
 
 
 def find_top(folder: str) -> str | None:

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.both_sides import DiskAgent, Oracle, lose, remove
-from tests.support.mirror_target import DiskTarget
+from continue_exec.agent.connection import AgentConnection
+from continue_exec.app import agent_binary
+from continue_exec.drivers.base import SandboxSpec
+from continue_exec.drivers.fake import FakeDriver
+from tests.support.both_sides import Elsewhere, Oracle, lose, on_disk, remove
 
 pytestmark = pytest.mark.may_block("the test reads and writes both trees itself")
 
@@ -183,9 +186,27 @@ async def play(world: Oracle, turns: list[Step]) -> None:
         await world.close()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(turns=st.lists(TURNS, min_size=1, max_size=14))
 def test_alike_or_told_and_nothing_lost(turns: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as base:
-        target = DiskTarget(Path(base) / "inside")
-        asyncio.run(play(Oracle(Path(base), DiskAgent(target)), turns))
+        asyncio.run(play(Oracle(Path(base), on_disk(Path(base))), turns))
+
+
+async def play_with_the_agent(base: Path, turns: list[Step]) -> None:
+    spec = SandboxSpec("sb", base / "sandbox", base / "run", base / "work", agent_binary())
+    driver = FakeDriver()
+    machine = await driver.start(spec)
+    connection = await AgentConnection.open(machine.doorbell, spec.sockets)
+    try:
+        await play(Oracle(base, Elsewhere(connection, base / "host", base / "inside")), turns)
+    finally:
+        await connection.close()
+        await driver.destroy(spec)
+
+
+@settings(max_examples=15, deadline=None)
+@given(turns=st.lists(TURNS, min_size=3, max_size=20))
+def test_the_same_with_the_real_agent(turns: list[Step]) -> None:
+    with tempfile.TemporaryDirectory(prefix="cx-", dir="/tmp") as base:
+        asyncio.run(play_with_the_agent(Path(base), turns))

@@ -6,14 +6,12 @@ everything that the mirror or the review does.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-import stat
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,7 +31,7 @@ from continue_exec.mirror.state import MirrorState
 from continue_exec.mirror.text import merge
 from continue_exec.model import Limits, Sandbox, SandboxState, Workspace
 from continue_exec.protocol import changes as c
-from continue_exec.protocol.agent import PushItem, PushResult
+from continue_exec.protocol.agent import FileStat, PushItem, PushResult
 from continue_exec.protocol.refs import WorkspaceRef
 from continue_exec.tasks import Tasks
 
@@ -45,20 +43,22 @@ class Agent(Protocol):
 
     async def push(self, root: str, items: Iterable[PushItem]) -> PushResult: ...
 
-    async def stat(self, path: str) -> Any: ...
+    async def stat(self, path: str) -> FileStat: ...
 
 
-class DiskAgent:
-    """A DiskTarget in an agent's place."""
+@dataclass
+class Elsewhere:
+    """An agent that has the copy at another path than the host has the workspace."""
 
-    def __init__(self, target: DiskTarget) -> None:
-        self.target = target
+    agent: Agent
+    host: Path
+    folder: Path
 
     async def push(self, root: str, items: Iterable[PushItem]) -> PushResult:
-        return await self.target.push(root, items)
+        return await self.agent.push(str(self.folder), items)
 
-    async def stat(self, path: str) -> Any:
-        raise NotImplementedError
+    async def stat(self, path: str) -> FileStat:
+        return await self.agent.stat(str(self.folder / os.path.relpath(path, self.host)))
 
 
 @dataclass
@@ -133,6 +133,30 @@ class Both:
 
     async def rewind(self, run_id: str) -> c.ChangesApplied:
         return await changes.rewind(self.live, c.Rewind(workspace=self.ref, run_id=run_id))
+
+
+def on_disk(base: Path) -> Elsewhere:
+    """A folder, written to as the agent would, in the agent's place."""
+    return Elsewhere(DiskTarget(base / "inside"), base / "host", base / "inside")
+
+
+@asynccontextmanager
+async def opened(base: Path) -> AsyncIterator[Both]:
+    """Both sides, alike: `a` with six lines, `d/b`, a link."""
+    both = Both(base, on_disk(base))
+    (both.host / "a").write_text(SIX)
+    (both.host / "d").mkdir()
+    (both.host / "d" / "b").write_text("b\n")
+    (both.host / "link").symlink_to("a")
+    await both.open()
+    try:
+        await both.mirror.flush(both.live)
+        yield both
+    finally:
+        await both.close()
+
+
+SIX = "one\ntwo\nthree\nfour\nfive\nsix\n"
 
 
 def plain(found: Tree) -> dict[str, tuple[str, bytes]]:
@@ -281,6 +305,9 @@ class Oracle(Both):
         for path in host.keys() | inside.keys():
             if host.get(path) == inside.get(path) or path in told:
                 continue
+            above_it = list(map(str, Path(path).parents))[:-1]
+            if any(parent in told and inside.get(parent, ("dir",))[0] != "dir" for parent in above_it):
+                continue  # the sandbox has something else in the folder's place, which is told
             if any(parent in self._out for parent in [path, *map(str, Path(path).parents)]):
                 continue
             if host.get(path, ("dir",))[0] == inside.get(path, ("dir",))[0] == "dir":
@@ -318,11 +345,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def mode_of(path: Path) -> int:
-    return stat.S_IMODE(os.lstat(path).st_mode)
-
-
-def run(coroutine: Any) -> Any:
-    return asyncio.run(coroutine)

@@ -17,7 +17,7 @@ from continue_exec.mirror.mirror import Mirror
 from continue_exec.mirror.portable import PortableWatcher
 from continue_exec.mirror.state import MirrorState, digest
 from continue_exec.mirror.watch import NoWatcher, Watcher
-from continue_exec.protocol.agent import PushEntry, PushFailure, PushItem, PushResult
+from continue_exec.protocol.agent import FileStat, PushEntry, PushFailure, PushItem, PushResult
 
 
 class DiskTarget:
@@ -61,8 +61,19 @@ class DiskTarget:
         self.pushes.append(entries)
         return PushResult(written=len(entries) - len(failed), failed=tuple(failed[:500]))
 
-    async def look(self, root: str, path: str) -> str:
-        return self._what(path)
+    async def look(self, root: str, paths: Iterable[str]) -> dict[str, str]:
+        return {path: self._what(path) for path in paths}
+
+    async def stat(self, path: str) -> FileStat:
+        """As the agent's, of a path below the folder."""
+        what = self._what(os.path.relpath(path, self.folder))
+        kind, _, rest = what.partition(":")
+        if kind == "f":
+            size, mtime_ns, mode = rest.split(":")
+            return FileStat(path=path, kind="file", size=int(size), mtime_ns=int(mtime_ns), mode=int(mode, 8))
+        if kind == "l":
+            return FileStat(path=path, kind="symlink", target=os.readlink(path))
+        return FileStat(path=path, kind={"-": "missing", "d": "dir"}.get(kind, "other"))
 
     def _what(self, rel: str) -> str:
         """What stands at a path, in the words of `PushEntry.was`. Links on the way are not followed."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,8 @@ class Fetch:
         self._sandbox_id = sandbox_id
         self._scratch = scratch
         self._traces: dict[str, tuple[object, ...]] = {}
+        self._lock = asyncio.Lock()
+        """Not the sync's: a git inside that does not end must not hold up runs."""
 
     async def changed(self, inside: Inside) -> bool:
         """Whether refs inside may have moved since the last `fetch`. Some questions to the agent, no git."""
@@ -63,8 +66,8 @@ class Fetch:
         """
         refs: list[GitRef] = []
         notes: list[str] = []
-        for rel, folder in self._repositories():
-            async with self._sync.lock:
+        async with self._lock:
+            for rel, folder in self._repositories():
                 self._traces[rel] = await trace(inside, folder)
                 try:
                     found, said = await self._one(inside, rel, folder)
@@ -74,9 +77,9 @@ class Fetch:
                     found, said = [], [f"nothing came home: {error}"]
                 except ContinueExecError as error:
                     found, said = [], [f"nothing came home: {error.message}"]
-            refs += found
-            # git's words quote what it found, and that is the sandbox's.
-            notes += [names.shown(f"{rel or 'The workspace'}: {note}", 500) for note in said]
+                refs += found
+                # git's words quote what it found, and that is the sandbox's.
+                notes += [names.shown(f"{rel or 'The workspace'}: {note}", 500) for note in said]
         return GitRefs(refs=tuple(refs), notes=tuple(notes))
 
     def _repositories(self) -> list[tuple[str, str]]:
@@ -109,7 +112,9 @@ class Fetch:
         self, inside: Inside, place: Place, known: Known, news: dict[str, str], tips: list[str], oid_size: int
     ) -> None:
         """Have a pack made inside and take it, if it is sound."""
-        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What an engine that was killed has left goes first.
+        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        self._scratch.mkdir(mode=0o700, parents=True)
         base = [oid for oid in (*known.base.refs.values(), known.base.head) if names.is_oid(oid)]
         with tempfile.TemporaryDirectory(dir=self._scratch, prefix="pack-") as made:
             path = Path(made, "pack")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ class Memory:
             os.replace(temporary, self.path)
         except OSError as error:
             log.warning("%s cannot be written: %s", self.path, error)
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.unlink()
 
 
 def _known(fields: dict[str, Any]) -> Known:

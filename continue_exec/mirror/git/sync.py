@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _YOUNG_S = 0.1
 """What changed so recently may change again without a new time: file systems count in ticks of some milliseconds."""
+_MARK = b"# continue-exec: the host's objects\n"
+"""A comment to git. A repository with this line is one that was made here, whatever else is forgotten."""
 _FOLDERS = ("", "objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags")
 _GIT_S = 60.0
 """For git inside to move refs; thousands of new ones take seconds there."""
@@ -71,7 +73,7 @@ class Sync:
         self._seen: dict[str, _Seen] = {}
         self._bound: set[str] = set()
         self._lfs: bool | None = None
-        self.lock = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def bring_in(self, inside: Inside) -> tuple[str, ...]:
         """What the host's repositories hold is inside when this returns, but what the sandbox moved itself.
@@ -82,7 +84,7 @@ class Sync:
         for rel, folder in self._files.repositories().items():
             seen = self._seen.get(rel)
             if seen is None or seen.changed() or self._arrived(rel):
-                async with self.lock:
+                async with self._lock:
                     note = await self._one(inside, rel, folder)
             else:
                 note = seen.note
@@ -132,9 +134,9 @@ class Sync:
         """Words for what was kept, and whether all is done: else the next run tries again."""
         state = await look(inside, place.folder)
         bound = await self._is_bound(inside, place)
-        alternates = "".join(f"{BIND_DIR}/{host.bind_name(objects)}\n" for objects in place.objects) if bound else ""
+        shown = [f"{BIND_DIR}/{host.bind_name(objects)}\n" for objects in place.objects] if bound else []
         known = self.memory.known.get(rel)
-        ours = known is not None or BIND_DIR.encode() in state.alternates
+        ours = known is not None or _MARK in state.alternates
         if state.there and not ours:
             return "the sandbox has a repository of its own there; the host's stays out", True
         if not state.there and known is not None and known.files:
@@ -143,7 +145,7 @@ class Sync:
             await copy.send(inside, place.folder, await asyncio.to_thread(copy.listed, place.objects))
         known = known or Known()
         files = {**snapshot.files, "config": await self._config(inside, snapshot)}
-        files["objects/info/alternates"] = alternates.encode()
+        files["objects/info/alternates"] = _MARK + "".join(shown).encode()
         if not state.there:
             await self._create(inside, place, snapshot, known, files)
             note, done = "", True
