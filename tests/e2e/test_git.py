@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import shutil
@@ -217,6 +219,16 @@ async def test_lost_memory_loses_nothing(project: Project) -> None:
     assert (await project.fetch())["refs"][0]["commit"] == made
 
 
+async def test_what_the_host_repacks_is_there_all_the_same(project: Project) -> None:
+    await project.sh("git log -p > /dev/null; git branch topic HEAD~1")
+    project.git("gc", "-q", "--prune=now")
+    project.git("repack", "-q", "-a", "-d", "-F")
+
+    assert await project.sh(f"git log -p --format=%s | grep -c commit; git fsck --no-dangling; {CLEAN}") == "3\n## main"
+    made = await project.sh("git switch -q topic; git commit -q --allow-empty -m more; git rev-parse HEAD")
+    assert (await project.fetch())["refs"][0]["commit"] == made
+
+
 async def test_a_linked_work_tree(engine: RealEngine, tmp_path: Path) -> None:
     top = repository(tmp_path / "top")
     git(top, "worktree", "add", "-q", "-b", "linked", str(tmp_path / "tree"))
@@ -389,18 +401,41 @@ def test_as_an_ordinary_user(ordinary_user: OrdinaryUser) -> None:
         shutil.rmtree(folder.parent)
 
 
-async def test_git_can_be_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextlib.asynccontextmanager
+async def engine_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **settings: str) -> AsyncIterator[Client]:
+    """An engine of its own, with other settings."""
     for name in ("HOME", "RUNTIME_DIR"):
         monkeypatch.setenv(f"CONTINUE_EXEC_{name}", str(tmp_path / name))
-    monkeypatch.setenv("CONTINUE_EXEC_GIT", "none")
-    folder = repository(tmp_path / "project")
+    for name, value in settings.items():
+        monkeypatch.setenv(f"CONTINUE_EXEC_{name.upper()}", value)
     async with Client() as client:
-        project = Project(folder, client)
         try:
-            _, said = await project.any("ls -A . /.continue-exec/host; git log")
-            assert said.startswith(".:\nmain.py\n\n/.continue-exec/host:\nfatal: not a git repository")
-            with pytest.raises(Exception, match="not inside"):
-                await project.fetch()
+            yield client
         finally:
-            await client.sandbox_remove(workspace={"path": str(folder)})
+            for sandbox in (await client.sandbox_list()).sandboxes:
+                await client.sandbox_remove(sandbox_id=sandbox.id)
             await client.engine_stop(force=True)
+
+
+async def test_objects_that_are_borrowed_are_shown_if_the_user_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = repository(tmp_path / "origin", commits=3)
+    git(tmp_path, "clone", "-q", "--shared", str(origin), "clone")
+    async with engine_with(monkeypatch, tmp_path, git_folders=json.dumps([str(origin)])) as client:
+        project = Project(tmp_path / "clone", client)
+        assert await project.sh(f"git log --format=%s; {CLEAN}") == (
+            "commit 2\ncommit 1\ncommit 0\n## main...origin/main"
+        )
+        made = await project.commit_inside()
+        assert (await project.fetch())["refs"][0]["commit"] == made
+
+
+async def test_git_can_be_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = repository(tmp_path / "project")
+    async with engine_with(monkeypatch, tmp_path, git="none") as client:
+        project = Project(folder, client)
+        _, said = await project.any("ls -A . /.continue-exec/host; git log")
+        assert said.startswith(".:\nmain.py\n\n/.continue-exec/host:\nfatal: not a git repository")
+        with pytest.raises(Exception, match="not inside"):
+            await project.fetch()

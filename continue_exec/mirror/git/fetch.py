@@ -140,6 +140,10 @@ class Fetch:
 
     def _move(self, place: Place, news: dict[str, str], home: dict[str, str]) -> None:
         """Set the host's refs. All of them or none; what one was before stays in its reflog."""
+        for top in ("refs", "logs/refs"):
+            # Links in a `.git` that came from anywhere must not make us write elsewhere.
+            if not place.path(f"{top}/{names.HOME.removeprefix('refs/')}{self._sandbox_id}/HEAD"):
+                raise pack.Refused(f"{top} of {place.common} leads out of the repository")
         lines = []
         for name, oid in news.items():
             at = names.at_home(name, self._sandbox_id)

@@ -109,6 +109,8 @@ def digest(data: bytes | None, oid_size: int) -> str:
 
 def is_split(data: bytes, oid_size: int) -> bool:
     """Whether a part of it is in another file (core.splitIndex)."""
+    if b"link" not in data:
+        return False
     ends = [end for _, end in _walk(data, oid_size)]
     at = ends[-1] if ends else _HEAD.size
     while at + 8 <= len(data) - oid_size:

@@ -6,7 +6,7 @@ What is written goes to `.git` of the work tree inside; the agent follows no lin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -19,6 +19,8 @@ MAX_LOOSE = 5000
 MAX_PACKED = 64 << 20
 _DEPTH = 8
 _SMALL = 4096
+_GIT_S = 60.0
+"""For git inside to move refs; thousands of new ones take seconds there."""
 _AT_ONCE = 32
 
 
@@ -168,6 +170,36 @@ async def write_file(inside: Inside, folder: str, name: str, data: bytes) -> Non
         ContinueExecError: it could not be written.
     """
     await pushed(inside, folder, [PushItem(PushEntry(path=name, kind="file", size=len(data)), data)])
+
+
+async def move(inside: Inside, folder: str, refs: Mapping[str, tuple[str, str]]) -> str:
+    """Move refs by git inside, which checks under its own locks that they are where we saw them.
+
+    Args:
+        refs: name → object id or "" for none, and what it is now.
+
+    Returns: why they could not be moved, in words; "" if they were.
+    """
+    gone = {name for name, (new, _) in refs.items() if not new}
+    # In two steps: a branch `a` must be gone before there can be an `a/b`.
+    for part in (gone, refs.keys() - gone):
+        if not part:
+            continue
+        lines = []
+        for name in sorted(part):
+            new, old = refs[name]
+            verb, values = ("update", f"{new}\0{old or '0' * len(new)}") if new else ("delete", old)
+            lines.append(f"{verb} {name}\0{values}\0".encode(errors="surrogateescape"))
+        argv = ("git", "update-ref", "--no-deref", "-m", "continue-exec: as on the host", "-z", "--stdin")
+        try:
+            said = await inside.command(argv, folder, input=b"".join(lines), timeout_s=_GIT_S)
+        except SandboxLost:
+            raise
+        except ContinueExecError as error:
+            return error.message
+        if said.code != 0:
+            return names.shown(said.err) or f"exit code {said.code}"
+    return ""
 
 
 async def pushed(inside: Inside, root: str, items: list[PushItem]) -> None:

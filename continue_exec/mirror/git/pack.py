@@ -67,6 +67,9 @@ def take(place: Place, pack: Path, wanted: Mapping[str, str], tips: Iterable[str
         Refused: an object is missing, broken, or not what it must be; it is too large. The host is as it was.
     """
     count = objects_in(pack)
+    with os.scandir(place.objects[0]) as entries:
+        if links := [entry.name for entry in entries if entry.is_symlink()]:
+            raise Refused(f"{place.objects[0]}/{links[0]} is a link: what is written there would lie elsewhere")
     with tempfile.TemporaryDirectory(dir=pack.parent, prefix="quarantine-") as folder:
         quarantine = _make(Path(folder), place, oid_size)
         try:

@@ -21,7 +21,7 @@ from ...protocol.agent import BIND_DIR
 from ..repository import Signature, signature
 from . import config, copy, host, index, names, process
 from .host import Place, Snapshot, Unfit
-from .inside import Inside, State, content, look, write, write_file
+from .inside import Inside, State, content, look, move, write, write_file
 from .memory import Known, Memory
 from .merge import NOTHING, UNKNOWN, Moves, View, may_follow, merge
 
@@ -32,8 +32,6 @@ _YOUNG_S = 0.1
 _MARK = b"# continue-exec: the host's objects\n"
 """A comment to git. A repository with this line is one that was made here, whatever else is forgotten."""
 _FOLDERS = ("", "objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags")
-_GIT_S = 60.0
-"""For git inside to move refs; thousands of new ones take seconds there."""
 
 
 class Files(Protocol):
@@ -195,7 +193,7 @@ class Sync:
             )
         )
         await self._files_of_git(inside, place, known, files)
-        refused = await self._move(inside, place.folder, moves)
+        refused = await move(inside, place.folder, moves.refs)
         if refused:
             return f"its refs could not be moved inside ({refused}); it is tried again", False
         index_anew = own.digest == theirs.digest and list(snapshot.skipped) != known.skipped
@@ -229,28 +227,6 @@ class Sync:
     async def _staged(self, inside: Inside, folder: str) -> bool:
         said = await inside.command(("git", "diff-index", "--cached", "--quiet", "HEAD", "--"), folder)
         return said.code != 0
-
-    async def _move(self, inside: Inside, folder: str, moves: Moves) -> str:
-        """Move refs by git inside, which checks under its own locks that they are where we saw them."""
-        gone = {name: move for name, move in moves.refs.items() if not move[0]}
-        for part in (gone, {name: move for name, move in moves.refs.items() if name not in gone}):
-            if not part:
-                continue
-            lines = []
-            for name, (new, old) in part.items():
-                zero = "0" * len(new or old)
-                verb, values = ("update", f"{new}\0{old or zero}") if new else ("delete", old)
-                lines.append(f"{verb} {name}\0{values}\0".encode(errors="surrogateescape"))
-            argv = ("git", "update-ref", "--no-deref", "-m", "continue-exec: as on the host", "-z", "--stdin")
-            try:
-                said = await inside.command(argv, folder, input=b"".join(lines), timeout_s=_GIT_S)
-            except SandboxLost:
-                raise
-            except ContinueExecError as error:
-                return error.message
-            if said.code != 0:
-                return names.shown(said.err) or f"exit code {said.code}"
-        return ""
 
     async def _files_of_git(self, inside: Inside, place: Place, known: Known, files: dict[str, bytes]) -> None:
         """Write those of the small files that the host changed and the sandbox did not."""

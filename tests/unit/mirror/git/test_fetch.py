@@ -63,6 +63,22 @@ async def test_commits_come_home_once(world: World) -> None:
     assert list((world.base / "scratch").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["refs/continue-exec", "logs", "logs/refs"])
+async def test_nothing_is_written_where_a_link_of_the_hosts_leads_out(world: World, name: str) -> None:
+    await world.bring()
+    commit(world.box, "own")
+    outside, link = world.base / "outside", world.folder / ".git" / name
+    outside.mkdir()
+    if link.exists():
+        link.rename(link.with_name("moved"))
+    link.symlink_to(outside)
+
+    answer = await world.home.fetch(world.inside)
+
+    assert answer.refs == () and "leads out" in answer.notes[0]
+    assert list(outside.iterdir()) == []
+
+
 async def test_a_sandbox_without_git_says_so(world: World) -> None:
     await world.bring()
     commit(world.box, "own")

@@ -102,3 +102,18 @@ async def test_files_are_written_head_last_and_failures_raised(tmp_path: Path) -
     (tmp_path / "bad").write_text("a file")
     with pytest.raises((ContinueExecError, OSError)):
         await inside.write_file(box, "/bad", "a", b"z")
+
+
+async def test_refs_are_moved_only_from_where_they_were_seen(tmp_path: Path) -> None:
+    folder = repository(tmp_path / "r", commits=2)
+    new, old = git(folder, "rev-parse", "HEAD", "HEAD~1").split()
+    git(folder, "branch", "a", old)
+    box = DiskInside(tmp_path)
+
+    assert await inside.move(box, "/r", {"refs/heads/a": ("", old), "refs/heads/a/b": (new, "")}) == ""
+    assert await inside.move(box, "/r", {}) == ""
+    said = await inside.move(box, "/r", {"refs/heads/a/b": (old, old), "refs/heads/c": (new, "")})
+
+    assert "a/b" in said
+    assert git(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads").split() == ["a/b", "main"]
+    assert git(folder, "rev-parse", "a/b") == new

@@ -113,6 +113,20 @@ def test_a_pack_that_swells_meets_a_limit(sides: Sides, monkeypatch: pytest.Monk
     assert sides.objects() == before
 
 
+def test_nothing_is_written_where_a_link_of_the_hosts_leads_out(sides: Sides) -> None:
+    made = commit(sides.box, "x")
+    outside, link = sides.base / "outside", sides.folder / ".git/objects" / made[:2]
+    outside.mkdir()
+    if link.exists():
+        link.rename(sides.base / "moved")
+    link.symlink_to(outside)
+
+    with pytest.raises(pack.Refused, match="is a link"):
+        sides.take(sides.packed(made, f"^{sides.tip}"), made)
+
+    assert list(outside.iterdir()) == []
+
+
 def test_folders_with_odd_names(tmp_path: Path) -> None:
     base = tmp_path / 'a "quoted"\\one:é'
     base.mkdir()
