@@ -39,7 +39,7 @@ async def find(live: Live, query: c.ChangesQuery) -> c.ChangeList:
             raise NotFound(f"Nothing is known of what {query.run_id} changed", hint="Only the newest runs are kept.")
         deltas = [delta for delta in deltas if delta.path in entry.steps]
     found = await asyncio.to_thread(lambda: Contents(review).changes(deltas, hunks=query.hunks))
-    left_out = tuple(f"{path} ({why})" for path, why in sorted(review.inside.left_out.items())[:100])
+    left_out = tuple(f"{path} ({why})" for path, why in sorted(review.left_out.items())[:100])
     return c.ChangeList(sandbox_id=live.sandbox.id, workspace=live.workspace, changes=tuple(found), left_out=left_out)
 
 

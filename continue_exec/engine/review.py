@@ -58,6 +58,8 @@ class Review:
     _rules_read: int = -1
     _turn: threading.Lock = field(default_factory=threading.Lock)
     """Of the worker threads: a look at the tree for the history does not wait for the mirror's lock."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """What could not be compared by `deltas`, and why."""
     _bases_size: int = 0
     """Bytes of `bases` when what is not wanted was last thrown out."""
 
@@ -154,7 +156,9 @@ class Review:
             self._fresh_rules()
             found = self.inside.scan(self.rules, known=len(self.mirror.state.entries))
             host = HostSide(self.home.files, self.mirror.buffers())
-            return changes.compare(found, self.mirror.state.entries, self.inside, host, only)
+            deltas = changes.compare(found, self.mirror.state.entries, self.inside, host, only)
+            self.left_out = dict(self.inside.left_out)
+            return deltas
 
     def version(self, path: str, found: Found | None) -> Version:
         """What stands inside at a path where `found` was found. Blocks.
@@ -234,7 +238,7 @@ class Review:
             if steps or runs:
                 entry = Entry(runs or ("background",), tuple(self.active()), now(), steps)
                 await asyncio.to_thread(self._keep, entry)
-            self.mirror.reconsider(steps)
+            self.mirror.reconsider({*steps, *(self.mirror.contested.keys() - dirty.keys())})
             await asyncio.to_thread(self._tidy, BASES_GROWTH)
 
     def _look(self, entries: dict[str, Seen]) -> set[str]:
