@@ -130,15 +130,28 @@ class History:
                 yield step.after
 
     def of_run(self, run_id: str) -> Entry | None:
-        """The entry that holds what a run changed."""
-        return next((entry for entry in self.entries if run_id in entry.runs), None)
+        """What a run changed: up to its end, also what was looked at while it went on. None: that is not known."""
+        steps: dict[str, Step] = {}
+        beside: list[str] = []
+        for entry in self.entries:
+            if run_id not in (*entry.runs, *entry.beside):
+                continue
+            for path, step in entry.steps.items():
+                first = steps.get(path, step)
+                steps[path] = Step(first.before, step.after, first.mirrored)
+            beside += entry.beside
+            if run_id in entry.runs:
+                changed = {path: step for path, step in steps.items() if not step.before.like(step.after)}
+                others = tuple(dict.fromkeys(other for other in beside if other not in entry.runs))
+                return Entry(entry.runs, others, entry.at, changed)
+        return None
 
     def since(self, run_id: str) -> dict[str, Step] | None:
         """Per path the first step from a run on, which has what was before; None: the run is not known here."""
         first: dict[str, Step] = {}
         found = False
         for entry in self.entries:
-            found = found or run_id in entry.runs
+            found = found or run_id in (*entry.runs, *entry.beside)
             if found:
                 for path, step in entry.steps.items():
                     first.setdefault(path, step)

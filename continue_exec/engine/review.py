@@ -239,7 +239,7 @@ class Review:
             if steps or runs:
                 entry = Entry(runs or ("background",), tuple(self.active()), now(), steps)
                 await asyncio.to_thread(self._keep, entry)
-            self.mirror.reconsider(steps)
+            self.mirror.reconsider({*steps, *(self.mirror.contested.keys() - dirty.keys())})
             await asyncio.to_thread(self._tidy, BASES_GROWTH)
 
     def _look(self, entries: dict[str, Seen]) -> set[str]:

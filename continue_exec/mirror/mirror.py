@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,6 +46,8 @@ _GONE_S = 1.0
 
 _MAX_LEFT_OUT = 100
 _MAX_CONFLICTS = 10
+_LOOKED_AT_AGAIN = 100
+"""Contested paths that every flush tries again, for some milliseconds; of more, a look at the tree tells."""
 
 
 class Mirror:
@@ -244,6 +247,8 @@ class Mirror:
         """
         started = time.perf_counter()
         async with self._lock:
+            # The sandbox may have given way meanwhile; nothing tells of it.
+            self._changes.paths.update(islice(self.contested, _LOOKED_AT_AGAIN))
             result = await self._sync(target, started)
             (files, size, took), self._seeded = self._seeded, (0, 0, 0.0)
             more = {

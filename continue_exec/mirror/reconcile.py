@@ -62,7 +62,7 @@ class Reconciler:
         if now.kind == (wanted.kind if wanted else "") and (now.kind in ("", "d") or now.like(wanted)):
             return await self._same(target, item, old, wanted, now) if wanted else None
         # What was sent and never confirmed, because we died, is no change of the sandbox's.
-        ours = [seen for seen in (old, self.state.pushing.get(path)) if seen is not None]
+        ours = [seen for seen in (old, *reversed(self.state.pushing.get(path, ()))) if seen is not None]
         untouched = next((seen for seen in ours if now.like(seen)), None)
         if not now.kind:
             if old is not None:

@@ -29,6 +29,8 @@ DIGEST = 16
 _HEAD = struct.Struct("<I16s")
 _ROWS = struct.Struct("<I")
 _GONE = "-"
+_SENT = 4
+"""Versions of one path that may be inside after as many crashes."""
 
 
 class Seen(NamedTuple):
@@ -53,6 +55,8 @@ class Seen(NamedTuple):
     def was(self) -> str:
         """What stands inside, in the words of `PushEntry.was`, if nothing there has changed since."""
         if self.kind == "f":
+            if not self.inside_ns:
+                return "f:?"  # nothing that could be found there: a time of 0 can be
             return f"f:{self.size}:{self.inside_ns}:{self.mode:o}"
         return "d" if self.kind == "d" else f"l:{self.digest.hex()}"
 
@@ -73,8 +77,8 @@ class MirrorState:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.entries: dict[str, Seen] = {}
-        self.pushing: dict[str, Seen] = {}
-        """What was sent and not confirmed: perhaps it is inside, perhaps what was there before."""
+        self.pushing: dict[str, tuple[Seen, ...]] = {}
+        """What was sent and not confirmed, oldest first: perhaps one of it is inside, perhaps what was there before."""
         self._fd: int | None = None
         self._rows = 0
         self.failed = False
@@ -105,7 +109,8 @@ class MirrorState:
     def announce(self, changes: Mapping[str, Seen | None]) -> None:
         """Keep that these are about to be pushed: after a crash what is found inside is known for what it is."""
         sent = {path: seen for path, seen in changes.items() if seen is not None}
-        self.pushing.update(sent)
+        for path, seen in sent.items():
+            self._sent(path, seen)
         self._append({path: seen._replace(kind=seen.kind.upper()) for path, seen in sent.items()})
 
     def forget(self) -> None:
@@ -137,8 +142,10 @@ class MirrorState:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             kept = MAGIC + _record(self.entries)
-            if self.pushing:
-                kept += _record({path: seen._replace(kind=seen.kind.upper()) for path, seen in self.pushing.items()})
+            for turn in range(_SENT):
+                some = {path: sent[turn] for path, sent in self.pushing.items() if len(sent) > turn}
+                if some:
+                    kept += _record({path: seen._replace(kind=seen.kind.upper()) for path, seen in some.items()})
             temporary.write_bytes(kept)
             os.replace(temporary, self.path)
             self._rows = len(self.entries)
@@ -153,13 +160,16 @@ class MirrorState:
 
     def _take(self, path: str, seen: Seen | None) -> None:
         if seen is not None and seen.kind.isupper():
-            self.pushing[path] = seen._replace(kind=seen.kind.lower())
+            self._sent(path, seen._replace(kind=seen.kind.lower()))
             return
         self.pushing.pop(path, None)
         if seen is None:
             self.entries.pop(path, None)
         else:
             self.entries[path] = seen
+
+    def _sent(self, path: str, seen: Seen) -> None:
+        self.pushing[path] = (*self.pushing.get(path, ()), seen)[-_SENT:]
 
     def _append(self, changes: Mapping[str, Seen | None]) -> None:
         if self.failed or not changes:

@@ -216,10 +216,12 @@ class Oracle(Both):
         await self._apply(lambda: self.apply(all=True, yes=tuple(self.paths()) if yes else ()))
         self._renamed = frozenset()
 
-    async def _apply(self, act: Callable[[], Awaitable[c.ChangesApplied]]) -> c.ChangesApplied:
+    async def _apply(
+        self, act: Callable[[], Awaitable[c.ChangesApplied]], merged: set[str] | None = None
+    ) -> c.ChangesApplied:
         self.note()
         done, host, host_after, inside, inside_after = await self.watched(act)
-        self._nothing_lost(inside, inside_after, set())
+        self._nothing_lost(inside, inside_after, merged or set())
         touched = set(done.applied)
         for path in host.keys() | host_after.keys():
             if host.get(path) != host_after.get(path) and path not in touched and path not in self._renamed:
@@ -252,7 +254,8 @@ class Oracle(Both):
         if how.startswith("discard"):
             await self._discard(pick, change)
         else:
-            await self._apply(lambda: self.apply(picks=(pick,), yes=(change.path,)))
+            merged = {change.path} if how == "merged" else set()
+            await self._apply(lambda: self.apply(picks=(pick,), yes=(change.path,)), merged)
         self._renamed = frozenset()
 
     async def _discard(self, pick: c.Pick, change: c.Change) -> None:

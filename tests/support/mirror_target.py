@@ -139,7 +139,8 @@ class DiskTarget:
             assert len(data) == entry.size
             Path(temporary).write_bytes(data)
             os.chmod(temporary, entry.mode)
-            os.utime(temporary, ns=(entry.mtime_ns, entry.mtime_ns))
+            if entry.mtime_ns:
+                os.utime(temporary, ns=(entry.mtime_ns, entry.mtime_ns))
         os.replace(temporary, path)
 
     def _parents(self, folder: str) -> None:

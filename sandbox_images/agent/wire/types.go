@@ -391,7 +391,7 @@ type PushEntry struct {
 	// what must be at the path now, else the entry fails with `conflict` and nothing is touched: `-` nothing,
 	// `f:SIZE:MTIME_NS:MODE` a file (MODE octal), `l:HEX` a link (the first 16 bytes of its target's SHA-256), `d` a
 	// folder (`delete` removes it only if it is empty, one that is not stays, which is no failure; a file or link takes
-	// the place of an empty one only); empty: anything
+	// the place of an empty one only); empty: anything; other text: never
 	Was string `json:"was,omitempty"`
 }
 

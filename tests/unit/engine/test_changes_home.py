@@ -1,197 +1,102 @@
-"""What came out of the sandbox is checked again as it is written: here it changes after it was looked at."""
-
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
 from continue_exec.engine import changes_home
-from continue_exec.engine.review import Review
-from continue_exec.errors import Conflict, ContinueExecError, Refused
-from continue_exec.mirror.changes import ABSENT, Delta, Version
-from continue_exec.mirror.folder import SafeFolder
-from continue_exec.mirror.home import Home
-from continue_exec.mirror.state import digest
-from continue_exec.protocol.changes import Change, Pick
+from continue_exec.errors import Conflict, NotSupported
+from continue_exec.mirror.changes import Delta
+from continue_exec.protocol import changes as c
+from tests.support.both_sides import SIX, Both, opened
+from tests.support.mirror_target import tree
 
-
-class Sides:
-    """Both trees, and a review of them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.host, self.inside = folder / "host", folder / "inside"
-        for side in (self.host, self.inside):
-            side.mkdir()
-        (folder / "outside").mkdir()
-        (folder / "outside/f").write_text("new")
-        self.outside = folder / "outside"
-        files, home = SafeFolder(self.inside), Home(str(self.host))
-        self.review = cast(Review, SimpleNamespace(files=files, home=home))
-
-    def version(self, side: Path, path: str) -> Version:
-        full = side / path
-        if full.is_symlink():
-            return Version("l", 0, digest(os.fsencode(os.readlink(full))))
-        if full.is_dir():
-            return Version("d", full.stat().st_mode & 0o777)
-        if not full.exists():
-            return ABSENT
-        data = full.read_bytes()
-        return Version("f", full.stat().st_mode & 0o7777, digest(data), len(data))
-
-    def delta(self, path: str) -> Delta:
-        host = self.version(self.host, path)
-        return Delta(path, host, self.version(self.inside, path), host, secret=False)
-
-    def bring(self, *deltas: Delta) -> None:
-        change = Change(path=deltas[0].path, kind="modified", type="file", version="")
-        changes_home.bring(self.review, change, Pick(path=deltas[0].path), deltas)
+pytestmark = pytest.mark.may_block("writes small files itself")
 
 
 @pytest.fixture
-def sides(tmp_path: Path) -> Sides:
-    return Sides(tmp_path)
+async def both(tmp_path: Path) -> AsyncIterator[Both]:
+    async with opened(tmp_path) as made:
+        yield made
 
 
-Act = Callable[[Sides], Any]
+async def looked_at(both: Both) -> tuple[c.Change, list[Delta]]:
+    (change,) = await both.list(hunks=True)
+    deltas = {delta.path: delta for delta in await both.review.deltas()}
+    return change, [deltas[path] for path in (change.path, change.old_path) if path]
 
 
-def to_link(sides: Sides) -> None:
-    (sides.inside / "d/f").unlink()
-    (sides.inside / "d/f").symlink_to(sides.outside / "f")
+async def test_every_kind_comes_home_and_nothing_is_sent_back(both: Both) -> None:
+    (both.inside / "a").write_text("new")
+    (both.inside / "a").chmod(0o755)
+    (both.inside / "d" / "b").unlink()
+    (both.inside / "d").rmdir()
+    (both.inside / "d").write_text("a file in its place")
+    (both.inside / "link").unlink()
+    (both.inside / "link").symlink_to("d")
+    (both.inside / "deep" / "er").mkdir(parents=True)
+    (both.inside / "deep" / "er" / "f").write_text("f")
+    (both.inside / "empty").mkdir(mode=0o700)
+    pushes = len(both.agent.agent.pushes)  # type: ignore[attr-defined]
+    done = await both.apply(all=True)
+    assert done.left == () and tree(both.host) == tree(both.inside)
+    sent = [entry.path for push in both.agent.agent.pushes[pushes:] for entry in push]  # type: ignore[attr-defined]
+    assert "a" not in sent and "deep/er/f" not in sent, "what came from there is known to be there"
+    assert await both.list() == [] and both.mirror.contested == {}
 
 
-def above_to_link(sides: Sides) -> None:
-    os.rename(sides.inside / "d", sides.inside / "aside")
-    (sides.inside / "d").symlink_to(sides.outside)
+async def test_a_rename_moves_the_hosts_file(both: Both) -> None:
+    (both.inside / "d" / "b").rename(both.inside / "moved")
+    await both.apply("moved")
+    assert tree(both.host) == tree(both.inside) and not (both.host / "d" / "b").exists()
 
 
-def to_pipe(sides: Sides) -> None:
-    (sides.inside / "d/f").unlink()
-    os.mkfifo(sides.inside / "d/f")
-
-
-def to_folder(sides: Sides) -> None:
-    (sides.inside / "d/f").unlink()
-    (sides.inside / "d/f").mkdir()
-
-
-def to_other_text(sides: Sides) -> None:
-    (sides.inside / "d/f").write_text("NEW")
-
-
-def longer(sides: Sides) -> None:
-    (sides.inside / "d/f").write_text("new and more")
-
-
-def gone(sides: Sides) -> None:
-    (sides.inside / "d/f").unlink()
-
-
-@pytest.mark.parametrize("meanwhile", [to_link, above_to_link, to_pipe, to_folder, to_other_text, longer, gone])
-@pytest.mark.parametrize("before", ["old", None])
-def test_a_file_that_became_something_else(sides: Sides, meanwhile: Act, before: str | None) -> None:
-    """Also a link to the very bytes that were reviewed."""
-    (sides.inside / "d").mkdir()
-    (sides.inside / "d/f").write_text("new")
-    if before is not None:
-        (sides.host / "d").mkdir()
-        (sides.host / "d/f").write_text(before)
-    delta = sides.delta("d/f")
-    meanwhile(sides)
+async def test_neither_side_may_change_in_between(both: Both) -> None:
+    (both.inside / "a").write_text("reviewed")
+    change, deltas = await looked_at(both)
+    (both.inside / "a").write_text("swapped")
     with pytest.raises(Conflict):
-        sides.bring(delta)
-    found = {path.name: path.read_text() for path in sides.host.rglob("*") if path.is_file()}
-    assert found == ({"f": before} if before is not None else {})
-
-
-def test_what_was_away_for_a_moment_is_not_deleted(sides: Sides) -> None:
-    for side in (sides.host, sides.inside):
-        (side / "d").mkdir()
-    (sides.host / "d/f").write_text("mine")
-    delta = sides.delta("d/f")
-    assert not delta.inside.kind
-    (sides.inside / "d/f").write_text("mine")
+        changes_home.bring(both.review, change, c.Pick(path="a"), deltas)
+    (both.inside / "a").write_text("reviewed")
+    (both.host / "a").write_text("saved meanwhile")
     with pytest.raises(Conflict):
-        sides.bring(delta)
-    assert (sides.host / "d/f").read_text() == "mine"
-    (sides.inside / "d/f").unlink()
-    sides.bring(delta)
-    assert os.listdir(sides.host / "d") == [], "the folder is there inside, and stays"
-    (sides.inside / "d").rmdir()
-    (sides.host / "d/f").write_text("mine")
-    sides.bring(sides.delta("d/f"))
-    assert os.listdir(sides.host) == []
+        changes_home.bring(both.review, change, c.Pick(path="a"), deltas)
+    assert (both.host / "a").read_text() == "saved meanwhile"
+    assert not list(both.host.glob(".continue-exec-*"))
 
 
-def test_a_link_that_changed_its_target(sides: Sides) -> None:
-    (sides.inside / "l").symlink_to("fine")
-    delta = sides.delta("l")
-    (sides.inside / "l").unlink()
-    (sides.inside / "l").symlink_to("/etc/passwd")
-    with pytest.raises(Conflict):
-        sides.bring(delta)
-    with pytest.raises(Refused):
-        sides.bring(sides.delta("l"))
-    (sides.host / "out").symlink_to(sides.outside)
-    (sides.inside / "l").unlink()
-    (sides.inside / "l").symlink_to("out/f")
-    with pytest.raises(Refused):
-        sides.bring(sides.delta("l"))
-    assert os.listdir(sides.host) == ["out"]
+async def test_the_hosts_mode_stays_unless_the_sandbox_changed_it(both: Both) -> None:
+    (both.host / "a").chmod(0o600)
+    (both.inside / "a").write_text("new")
+    change, deltas = await looked_at(both)
+    changes_home.bring(both.review, change, c.Pick(path="a"), deltas)
+    assert (both.host / "a").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_pipe_does_not_come(sides: Sides) -> None:
-    os.mkfifo(sides.inside / "p")
-    with pytest.raises(Refused):
-        sides.bring(Delta("p", ABSENT, Version("o", 0o644), ABSENT, secret=False))
-    assert os.listdir(sides.host) == []
+async def test_one_that_fails_stops_no_other(both: Both) -> None:
+    (both.inside / "a").write_text("new")
+    (both.inside / "d" / "b").write_text("new")
+    deltas = {delta.path: [delta] for delta in await both.review.deltas()}
+    picked = [(change, c.Pick(path=change.path), deltas[change.path]) for change in await both.list()]
+    (both.host / "a").write_text("meanwhile")
+    first, second = changes_home.bring_all(both.review, picked)
+    assert isinstance(first, Conflict) and isinstance(second, changes_home.Brought)
+    assert (both.host / "d" / "b").read_text() == "new" and both.review.home.journal.read() is None
 
 
-def test_a_file_in_a_folders_place_and_the_reverse(sides: Sides) -> None:
-    (sides.inside / "a").mkdir()
-    (sides.host / "a").write_text("mine")
-    (sides.inside / "b").write_text("new")
-    (sides.host / "b").mkdir()
-    delta = sides.delta("a")
-    (sides.host / "a").write_text("changed")
-    with pytest.raises(Conflict):
-        sides.bring(delta)
-    assert (sides.host / "a").read_text() == "changed"
-    sides.bring(sides.delta("a"))
-    (sides.host / "b/mine").write_text("mine")
-    with pytest.raises(ContinueExecError):
-        sides.bring(sides.delta("b"))
-    assert (sides.host / "b/mine").read_text() == "mine"
-    (sides.host / "b/mine").unlink()
-    sides.bring(sides.delta("b"))
-    assert (sides.host / "a").is_dir() and (sides.host / "b").read_text() == "new"
+async def test_hunks_of_a_rename_cannot_be_taken(both: Both) -> None:
+    (both.inside / "a").rename(both.inside / "z")
+    change, deltas = await looked_at(both)
+    with pytest.raises(NotSupported):
+        changes_home.bring(both.review, change, c.Pick(path="z", hunks=()), deltas)
+    assert (both.host / "a").read_text() == SIX
 
 
-def test_a_renamed_file_is_at_both_places_rather_than_at_none(sides: Sides) -> None:
-    (sides.host / "old").write_text("text")
-    (sides.inside / "new").write_text("text")
-    deltas = sides.delta("new"), sides.delta("old")
-    (sides.host / "old").write_text("text and more")
-    with pytest.raises(Conflict):
-        sides.bring(*deltas)
-    assert (sides.host / "old").read_text() == "text and more"
-
-
-def test_bits(sides: Sides) -> None:
-    """The host's own stay unless the sandbox changed them; none that would give rights come."""
-    (sides.host / "f").write_text("old")
-    os.chmod(sides.host / "f", 0o640)
-    (sides.inside / "f").write_text("new")
-    os.chmod(sides.inside / "f", 0o644)
-    delta = sides.delta("f")
-    sides.bring(delta._replace(base=delta.host._replace(mode=0o644)))
-    assert (sides.host / "f").stat().st_mode & 0o7777 == 0o640
-    os.chmod(sides.inside / "f", 0o4755)
-    sides.bring(sides.delta("f"))
-    assert (sides.host / "f").stat().st_mode & 0o7777 == 0o755
+async def test_what_came_home_can_be_merged_with_later(both: Both) -> None:
+    (both.inside / "a").write_text(SIX + "seven\n")
+    await both.apply("a")
+    (both.inside / "a").write_text(SIX + "SEVEN\n")
+    (both.host / "a").write_text("zero\n" + SIX + "seven\n")
+    await both.mirror.flush(both.live)
+    assert both.mirror.contested == {} and (both.inside / "a").read_text() == "zero\n" + SIX + "SEVEN\n"
