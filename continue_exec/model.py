@@ -65,6 +65,8 @@ class SandboxState(StrEnum):
 
     CREATING = "creating"
     RUNNING = "running"
+    STANDBY = "standby"
+    """All that runs in it is on disk; the next request wakes it."""
     STOPPED = "stopped"
     FAILED = "failed"
     REMOVED = "removed"
@@ -74,7 +76,18 @@ SANDBOX_TRANSITIONS = Transitions(
     "sandbox",
     {
         SandboxState.CREATING: {SandboxState.RUNNING, SandboxState.FAILED, SandboxState.REMOVED},
-        SandboxState.RUNNING: {SandboxState.STOPPED, SandboxState.FAILED, SandboxState.REMOVED},
+        SandboxState.RUNNING: {
+            SandboxState.STANDBY,
+            SandboxState.STOPPED,
+            SandboxState.FAILED,
+            SandboxState.REMOVED,
+        },
+        SandboxState.STANDBY: {
+            SandboxState.CREATING,
+            SandboxState.STOPPED,
+            SandboxState.FAILED,
+            SandboxState.REMOVED,
+        },
         SandboxState.STOPPED: {SandboxState.CREATING, SandboxState.REMOVED},
         SandboxState.FAILED: {SandboxState.CREATING, SandboxState.REMOVED},
         SandboxState.REMOVED: set(),

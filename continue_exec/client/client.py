@@ -65,6 +65,8 @@ class RunOptions(TypedDict, total=False):
     """False: run with what is inside, even if it cannot be brought up to date; default: True."""
     title: str
     """What a person calls it."""
+    preview: bool
+    """In a throwaway copy of the sandbox, to be kept or discarded: `preview_keep`, `preview_discard`."""
 
 
 class ExecuteResult(NamedTuple):
@@ -203,6 +205,7 @@ class Client(Methods):
             tty=None if tty is None else {"rows": tty[0], "cols": tty[1]},
             sync=None if options.get("sync", True) else False,
             title=options.get("title"),
+            preview=options.get("preview") or None,
             client=self.name or None,
         )
 

@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..model import Run, Sandbox, Workspace
+    from ..protocol.changes import (
+        ChangeList,
+        ChangesApplied,
+        ChangesProposed,
+        Content,
+        GitRefs,
+        Preview,
+        RunChanges,
+    )
     from ..protocol.events import RunEvent
     from ..protocol.methods import DoctorReport, EngineStatus, LanguageList, RunList, SandboxList, SyncResult
     from .stream import RunStream
@@ -109,6 +118,7 @@ class Methods:
         sync: bool = True,
         title: str = "",
         client: str = "",
+        preview: bool = False,
     ) -> Run:
         """Start a command and answer at once. `Client.start` takes relative paths."""
         fields = {name: value for name, value in locals().items() if name != "self"}
@@ -130,6 +140,7 @@ class Methods:
         sync: bool = True,
         title: str = "",
         client: str = "",
+        preview: bool = False,
     ) -> AsyncIterator[RunEvent]:
         """Start a command and follow it. `Client.run` takes relative paths."""
         fields = {name: value for name, value in locals().items() if name != "self"}
@@ -164,6 +175,87 @@ class Methods:
     async def run_list(self, *, workspace: Json | None = None, active: bool = False, limit: int = 50) -> RunList:
         """Runs, newest first."""
         return await self._typed("run.list", workspace=workspace, active=active, limit=limit)  # type: ignore[no-any-return]
+
+    async def run_changes(self, run_id: str) -> RunChanges:
+        """What a run changed in the workspace; waits until that is known."""
+        return await self._typed("run.changes", run_id=run_id)  # type: ignore[no-any-return]
+
+    async def changes_list(
+        self, workspace: Json, *, paths: Sequence[str] = (), hunks: bool = False, run_id: str | None = None
+    ) -> ChangeList:
+        """What the sandbox has otherwise than the host, sorted by path."""
+        return await self._typed(  # type: ignore[no-any-return]
+            "changes.list", workspace=workspace, paths=list(paths), hunks=hunks, run_id=run_id
+        )
+
+    async def changes_content(self, workspace: Json, path: str, side: str) -> Content:
+        """One side's version of a path: `host`, `sandbox`, `base` or `merged`."""
+        return await self._typed("changes.content", workspace=workspace, path=path, side=side)  # type: ignore[no-any-return]
+
+    async def changes_apply(
+        self,
+        workspace: Json,
+        *,
+        picks: Sequence[Json] = (),
+        all: bool = False,
+        yes: Sequence[str] = (),
+        dry_run: bool = False,
+    ) -> ChangesApplied:
+        """Bring changes home, to the host's files. `picks` are Pick's JSON."""
+        return await self._picked("changes.apply", workspace, picks, all, yes, dry_run)  # type: ignore[no-any-return]
+
+    async def changes_propose(
+        self,
+        workspace: Json,
+        *,
+        picks: Sequence[Json] = (),
+        all: bool = False,
+        yes: Sequence[str] = (),
+        dry_run: bool = False,
+    ) -> ChangesProposed:
+        """The same as edits, for an editor to make."""
+        return await self._picked("changes.propose", workspace, picks, all, yes, dry_run)  # type: ignore[no-any-return]
+
+    async def changes_discard(
+        self,
+        workspace: Json,
+        *,
+        picks: Sequence[Json] = (),
+        all: bool = False,
+        yes: Sequence[str] = (),
+        dry_run: bool = False,
+    ) -> ChangesApplied:
+        """Set paths inside to what the host has."""
+        return await self._picked("changes.discard", workspace, picks, all, yes, dry_run)  # type: ignore[no-any-return]
+
+    async def _picked(
+        self, method: str, workspace: Json, picks: Sequence[Json], all: bool, yes: Sequence[str], dry_run: bool
+    ) -> Any:
+        return await self._typed(
+            method, workspace=workspace, picks=list(picks), all=all, yes=list(yes), dry_run=dry_run
+        )
+
+    async def changes_rewind(self, workspace: Json, run_id: str, *, dry_run: bool = False) -> ChangesApplied:
+        """Set the workspace inside to what it was before a run."""
+        return await self._typed(  # type: ignore[no-any-return]
+            "changes.rewind", workspace=workspace, run_id=run_id, dry_run=dry_run
+        )
+
+    async def git_fetch(self, path: str, *, root: bool = False) -> GitRefs:
+        """Bring commits made inside home, as refs/continue-exec/SANDBOX/*."""
+        return await self._typed("git.fetch", path=path, root=root)  # type: ignore[no-any-return]
+
+    async def preview_show(self, run_id: str) -> Preview:
+        """What a preview run did."""
+        return await self._typed("preview.show", run_id=run_id)  # type: ignore[no-any-return]
+
+    async def preview_keep(self, run_id: str) -> Sandbox:
+        """Make the copy that a preview run ran in the workspace's sandbox."""
+        return await self._typed("preview.keep", run_id=run_id)  # type: ignore[no-any-return]
+
+    async def preview_discard(self, run_id: str) -> None:
+        """Throw the copy away."""
+        await self._typed("preview.discard", run_id=run_id)
 
     async def language_list(self) -> LanguageList:
         """Languages that snippets and files can be written in."""

@@ -23,8 +23,12 @@ class Capability(StrEnum):
     """A sandbox that has never run can be filled on the host (`Fill`)."""
     WORKSPACE_FILES = "workspace-files"
     """The workspace's files inside can be read on the host (`workspace_files`): what review needs."""
-    SNAPSHOT_FILES = "snapshot-files"
+    COPY = "copy"
+    """A second sandbox can be made with the files of a first (`copy`, `files`)."""
     SNAPSHOT_MEMORY = "snapshot-memory"
+    """All that runs can be saved and go on later, after a reboot too (`save_memory`)."""
+    BINDS = "binds"
+    """`SandboxSpec.binds` are shown; without it they are ignored."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,20 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Bind:
+    """A folder of the host that is seen inside, read-only by the host's own kernel, as it is at any moment.
+
+    One that is not there (any more) is an empty folder inside; that fails no start.
+    """
+
+    source: Path
+    name: str
+    """Inside it is BIND_DIR/name (protocol/agent.py)."""
+    hidden: tuple[str, ...] = ()
+    """Files in it, relative, that are seen empty."""
+
+
+@dataclass(frozen=True)
 class SandboxSpec:
     """Everything a driver needs to make a sandbox. Paths are absolute."""
 
@@ -51,10 +69,12 @@ class SandboxSpec:
     sockets: Path
     """Host folder bound read-only to /run/continue-exec inside: others make `agent.sock` and `egress.sock` there."""
     workspace: Path
-    """Same path inside. The driver makes it as an empty folder; the mirror fills it through the agent."""
+    """Same path inside. The driver makes it as a folder; the mirror fills it, by `Fill` or through the agent."""
     agent: Path
     """The agent's binary on the host."""
     limits: Limits = field(default_factory=Limits)
+    binds: tuple[Bind, ...] = ()
+    """Needs Capability.BINDS. Fixed from one start to the next."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +109,11 @@ class Fill(Protocol):
         ...
 
 
+Bell = Callable[[Path], None]
+"""Called by `start` with the agent's doorbell, while the sandbox boots: what is written to it from then on reaches the
+agent, if there will be one."""
+
+
 class Driver(Protocol):
     """A place where sandboxes live. All methods may be called from the event loop; none blocks it."""
 
@@ -102,18 +127,23 @@ class Driver(Protocol):
         """What this driver can do on this host, as this user."""
         ...
 
-    async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
+    async def start(
+        self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None, memory: Path | None = None
+    ) -> Machine:
         """Make the sandbox if `spec.folder` is empty, then boot it. Files of an earlier boot are as they were.
 
         With Capability.FIRST_FILES, `fill` is called if the sandbox has never been booted, again if an earlier try was
-        interrupted, and then nothing of that try is left. What it raises, this raises.
+        interrupted, and then nothing of that try is left. What it raises, this raises. `bell` may be called or not.
+
+        With Capability.SNAPSHOT_MEMORY, `memory` may name what `save_memory` wrote, of this sandbox or of one whose
+        files this one has: then all that ran goes on. The files must be what they were then.
 
         A boot that fails leaves no process, no mount, and the files untouched.
 
         Raises:
             HostUnready: a precondition is missing (fail closed).
             DiskFull: no room.
-            SandboxFailed: it did not come up; `data["log"]` names the log.
+            SandboxFailed: it did not come up; `data["log"]` names the log. Or `memory` does not fit this host.
         """
         ...
 
@@ -125,6 +155,42 @@ class Driver(Protocol):
         """Where the workspace's files inside lie on the host, whether it runs or not. Needs Capability.WORKSPACE_FILES.
 
         Returns a folder of this user's own, and the path below it, of which code inside may have written every part.
+        """
+        ...
+
+    async def save_memory(self, spec: SandboxSpec, image: Path) -> None:
+        """Write all that runs into the folder `image`, for `start`, and end it. The agent must have hung up.
+
+        Needs Capability.SNAPSHOT_MEMORY.
+
+        Raises:
+            DiskFull, SandboxFailed: there is no image. The sandbox may have ended; its files are as they were.
+        """
+        ...
+
+    async def copy(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """Give `other`, which has never been started, the files of `spec`, which may run meanwhile: it is held still.
+
+        Needs Capability.COPY.
+
+        Raises:
+            DiskFull, SandboxFailed: `other` is not to be used; destroy it.
+        """
+        ...
+
+    def move(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """Give the files of `spec`, which is stopped, to `other`, which is stopped and loses its own.
+
+        A crash in between leaves one of the two sets of files, which the next `start` of `other` finds. Needs
+        Capability.COPY.
+        """
+        ...
+
+    def files(self, spec: SandboxSpec) -> dict[str, tuple[int, ...]]:
+        """What was ever written in the sandbox: absolute path inside → numbers that change when the file does.
+
+        A deletion of what the template has is a file of mode `S_IFCHR`. Blocks: some microseconds a file. The machine
+        must not be writing (paused, or stopped). Needs Capability.COPY.
         """
         ...
 

@@ -13,7 +13,7 @@ import signal
 from pathlib import Path
 
 from ..errors import NotSupported, SandboxFailed
-from .base import Capability, Check, Fill, Machine, SandboxSpec
+from .base import Bell, Capability, Check, Fill, Machine, SandboxSpec
 from .runsc.processes import HostProcess, start_time
 
 STOP_TIMEOUT_S = 5.0
@@ -34,9 +34,11 @@ class FakeDriver:
 
     def capabilities(self) -> frozenset[Capability]:
         """As little as the engine can do with."""
-        return frozenset({Capability.PAUSE})
+        return frozenset({Capability.PAUSE, Capability.WORKSPACE_FILES})
 
-    async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
+    async def start(
+        self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None, memory: Path | None = None
+    ) -> Machine:
         """Start the agent, or find it running. It is a child of nobody in particular: it outlives the engine. There is
         nothing to fill, as its files are the host's own."""
         if (machine := await self.connect(spec)) is not None:
@@ -66,8 +68,24 @@ class FakeDriver:
         return self._machine(spec, process.pid)
 
     def workspace_files(self, spec: SandboxSpec) -> tuple[Path, str]:
-        """Not here: the workspace inside is the host's own."""
-        raise NotSupported("The fake driver has no copy of the workspace")
+        """The workspace inside is the host's own: nothing ever differs."""
+        return spec.workspace, ""
+
+    async def save_memory(self, spec: SandboxSpec, image: Path) -> None:
+        """Not here: the agent is a plain process."""
+        raise NotSupported("The fake driver cannot save memory")
+
+    async def copy(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """Not here, for the same reason."""
+        raise NotSupported("The fake driver has no files to copy")
+
+    def move(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """Not here."""
+        raise NotSupported("The fake driver has no files to move")
+
+    def files(self, spec: SandboxSpec) -> dict[str, tuple[int, ...]]:
+        """Not here."""
+        raise NotSupported("The fake driver has no files of its own")
 
     def pause(self, spec: SandboxSpec) -> None:
         """Stop the agent; its runs go on."""

@@ -7,15 +7,19 @@ A change is acted on only as it was looked at (`version`); what came from inside
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import Conflict, ContinueExecError, InvalidRequest, NotFound, NotSupported, Refused
-from ..mirror.changes import Delta
+from ..mirror.changes import Delta, parents
+from ..mirror.mirror import in_thread
 from ..protocol import changes as c
 from . import changes_home, changes_inside, workspaces
-from .changes_text import Contents, short
+from .changes_text import Contents, Picked, short
 from .live import Live
 from .review import Review
+
+AT_ONCE = 100
+"""Changes written home before others get a turn at the mirror: some tens of milliseconds."""
 
 
 async def find(live: Live, query: c.ChangesQuery) -> c.ChangeList:
@@ -44,8 +48,7 @@ async def content(live: Live, query: c.ContentQuery) -> c.Content:
     review = review_of(live)
     path = _relative(live, query.path)
     await live.flush()
-    deltas = await review.deltas([path])
-    delta = next((delta for delta in deltas if delta.path == path), None)
+    delta = await review.delta(path)
     return await asyncio.to_thread(lambda: Contents(review).content(path, delta, query.side))
 
 
@@ -53,18 +56,24 @@ async def apply(live: Live, request: c.ChangesApply) -> c.ChangesApplied:
     """Bring changes home. Each path wholly or not at all; what could not is said."""
     review = review_of(live)
     picked, left = await _picked(live, review, request)
+    if request.dry_run:
+        return c.ChangesApplied(applied=tuple(change.path for change, _, _ in picked), left=tuple(left))
+    ordered = sorted(picked, key=_order)
     done: list[str] = []
-    for change, pick, deltas in sorted(picked, key=_order):
-        try:
-            if not request.dry_run:
-                async with review.mirror.lock:
-                    merged = await asyncio.to_thread(changes_home.bring, review, change, pick, deltas)
-                if merged is not None:
-                    await changes_inside.put(live, change.path, merged, change.mode or 0o644)
-            done.append(change.path)
-        except ContinueExecError as error:
-            left.append(_left(change.path, error))
-    if done and not request.dry_run:
+    for at in range(0, len(ordered), AT_ONCE):
+        some = ordered[at : at + AT_ONCE]
+        async with review.mirror.lock:
+            results = await in_thread(lambda some=some: changes_home.bring_all(review, some))  # type: ignore[misc]
+        for (change, _, deltas), result in zip(some, results, strict=True):
+            try:
+                if isinstance(result, ContinueExecError):
+                    raise result
+                if result.merged is not None:
+                    await changes_inside.put(live, review, deltas[0], result.merged, change.mode or 0o644)
+                done.append(change.path)
+            except ContinueExecError as error:
+                left.append(_left(change.path, error))
+    if done:
         await live.flush()
     return c.ChangesApplied(applied=tuple(done), left=tuple(left))
 
@@ -129,37 +138,53 @@ async def of_run(live: Live, run_id: str) -> c.RunChanges:
 
 async def _picked(
     live: Live, review: Review, request: c.ChangesApply, *, editor: bool = False, discard: bool = False
-) -> tuple[list[tuple[c.Change, c.Pick, Sequence[Delta]]], list[c.Left]]:
+) -> tuple[list[Picked], list[c.Left]]:
     """What is to be acted on, and what is not, with the reason."""
     if not request.all and not request.picks:
         raise InvalidRequest("Say which changes: `picks`, or `all`.")
     await live.flush()
     deltas = await review.deltas()
-    by_path = {delta.path: delta for delta in deltas}
-    changes = await asyncio.to_thread(lambda: Contents(review).changes(deltas, hunks=True))
-    found = {change.path: change for change in changes}
     picks = {_relative(live, pick.path): pick for pick in request.picks}
     yes = {_relative(live, path) for path in request.yes}
+    found = await asyncio.to_thread(_found, Contents(review), deltas, picks, everything=request.all)
+    by_path = {delta.path: delta for delta in deltas}
     left: list[c.Left] = []
     if request.all:
         for path in found:
             picks.setdefault(path, c.Pick(path=path))
-    chosen: list[tuple[c.Change, c.Pick, Sequence[Delta]]] = []
+    chosen: dict[str, Picked] = {}
     for path, pick in sorted(picks.items()):
-        try:
-            below = [one for one in found if path and one.startswith(path + "/")] if path not in found else []
-            for each in below or [path]:
-                change = found.get(each)
-                if change is None:
-                    raise NotFound(f"{path} has no change", hint="`continue-exec diff` shows what has.")
-                _check(change, pick, yes, by_all=request.all and pick not in request.picks, discard=discard)
+        named = [change for change in found.values() if path in (change.path, change.old_path)]
+        below = [] if named else [change for change in found.values() if not path or change.path.startswith(path + "/")]
+        if not named and not below:
+            error = NotFound(f"{path} has no change", hint="`continue-exec diff` shows what has.")
+            left.append(_left(path, error))
+        for change in (*named, *below):
+            try:
+                by_all = request.all and pick not in request.picks
+                _check(change, pick, yes, by_all=by_all, discard=discard)
                 if not editor and not discard:
                     _check_buffer(review, change)
-                sides = [by_path[name] for name in (change.path, change.old_path) if name in by_path]
-                chosen.append((change, pick, sides))
-        except ContinueExecError as error:
-            left.append(_left(path, error))
-    return chosen, left
+            except ContinueExecError as error:
+                left.append(_left(change.path, error))
+                continue
+            sides = [by_path[name] for name in (change.path, change.old_path) if name in by_path]
+            chosen[change.path] = change, pick, sides
+    return [chosen[path] for path in sorted(chosen)], left
+
+
+def _found(
+    contents: Contents, deltas: Sequence[Delta], picks: Mapping[str, c.Pick], *, everything: bool
+) -> dict[str, c.Change]:
+    """The changes that are meant, by path; with their lines only where single hunks are. Blocks."""
+    wanted = None
+    if not everything and "" not in picks:
+        wanted = {delta.path for delta in deltas if not picks.keys().isdisjoint((delta.path, *parents(delta.path)))}
+    found = {change.path: change for change in contents.changes(deltas, hunks=False, counts=False, only=wanted)}
+    by_hunk = {path for path, pick in picks.items() if pick.hunks is not None}
+    if by_hunk:
+        found |= {change.path: change for change in contents.changes(deltas, hunks=True, only=by_hunk)}
+    return found
 
 
 def _order(one: tuple[c.Change, c.Pick, Sequence[Delta]]) -> tuple[int, int]:

@@ -3,26 +3,53 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from ..errors import Conflict, NotSupported, Refused
+from ..errors import Conflict, ContinueExecError, NotSupported, Refused
 from ..mirror import guard, text
 from ..mirror.changes import Delta
 from ..mirror.folder import Found, Gone, pieces_of
-from ..mirror.state import digest
+from ..mirror.state import Seen, digest
 from ..protocol import changes as c
-from .changes_text import Contents
+from .changes_text import Contents, Picked
 from .review import Review
 
 
-def bring(review: Review, change: c.Change, pick: c.Pick, deltas: Sequence[Delta]) -> bytes | None:
+@dataclass(frozen=True)
+class Brought:
+    """What became of one change."""
+
+    merged: bytes | None = None
+    """The text that both sides are to have, if they were merged."""
+    seen: Mapping[str, Seen | None] = field(default_factory=dict)
+    """What both sides have in common now, as far as it is known; None: it is gone from both."""
+
+
+def bring_all(review: Review, picked: Sequence[Picked]) -> list[Brought | ContinueExecError]:
+    """`bring` each of them, and note what both sides have now; an error stands for the one that it stopped."""
+    results: list[Brought | ContinueExecError] = []
+    seen: dict[str, Seen | None] = {}
+    try:
+        for change, pick, deltas in picked:
+            try:
+                brought = bring(review, change, pick, deltas)
+            except ContinueExecError as error:
+                results.append(error)
+                continue
+            results.append(brought)
+            seen.update(brought.seen)
+    finally:
+        review.home.journal.clear()
+        review.mirror.brought(seen)
+    return results
+
+
+def bring(review: Review, change: c.Change, pick: c.Pick, deltas: Sequence[Delta]) -> Brought:
     """Write one change; what came out of the sandbox is checked again as it is written.
 
     Args:
         deltas: of the change's path and, of a rename, of its old one.
-
-    Returns:
-        The text that both sides are to have, if they were merged.
 
     Raises:
         Conflict: one of the sides is no longer what was reviewed.
@@ -31,21 +58,38 @@ def bring(review: Review, change: c.Change, pick: c.Pick, deltas: Sequence[Delta
     """
     delta = deltas[0]
     if pick.hunks is not None or pick.take is c.Side.MERGED:
-        return _text(review, change, pick, delta)
+        return Brought(merged=_text(review, change, pick, delta))
+    seen: dict[str, Seen | None] = {}
     match delta.inside.kind:
         case "":
             _remove(review, delta)
+            seen[delta.path] = None
         case "d":
             review.home.put_folder(delta.path, delta.inside.mode, delta.host.standing)
+            seen[delta.path] = Seen("d", delta.inside.mode & 0o777)
         case "l":
             _link(review, delta)
+            seen |= _both(review, delta, 0)
         case "f":
-            _file(review, delta)
+            seen |= _file(review, delta)
         case _:
             raise Refused(f"{delta.path} cannot come home: {guard.refusal(delta.path, 'o', 0)}")
     for old in deltas[1:]:
         _remove(review, old)
-    return None
+        seen[old.path] = None
+    return Brought(seen=seen)
+
+
+def _both(review: Review, delta: Delta, inside_ns: int) -> dict[str, Seen | None]:
+    """What both sides have of a path that was written just now."""
+    found = review.home.files.look(delta.path)
+    if found is None or found.kind != delta.inside.kind:
+        return {}
+    # No time of the host's proves it unchanged: somebody may have written to it since.
+    mode = found.mode & 0o777
+    return {
+        delta.path: Seen(found.kind, mode, found.size, found.mtime_ns, 0, found.inode, inside_ns, delta.inside.digest)
+    }
 
 
 def _text(review: Review, change: c.Change, pick: c.Pick, delta: Delta) -> bytes | None:
@@ -97,18 +141,22 @@ def _link(review: Review, delta: Delta) -> None:
     review.home.put_link(delta.path, target, delta.host.standing)
 
 
-def _file(review: Review, delta: Delta) -> None:
+def _file(review: Review, delta: Delta) -> dict[str, Seen | None]:
     # The host's own bits stay, unless the sandbox changed them.
     kept = delta.host.kind == "f" and delta.inside.mode == delta.base.mode
     mode = delta.host.mode if kept else delta.inside.mode
     if delta.host.kind == "f" and delta.host.digest == delta.inside.digest:
         review.home.set_mode(delta.path, mode, delta.host.standing)
-        return
+        return {}
     try:
         with review.files.open(delta.path) as source:
+            # As it is before it is read: what is written to it meanwhile is seen by its time.
+            inside_ns = os.fstat(source).st_mtime_ns
             review.home.put_file(delta.path, _copy(source, delta), mode, delta.host.standing)
     except (Gone, OSError):
         raise _changed(delta) from None
+    review.keep_base(delta.path, delta.inside)
+    return _both(review, delta, inside_ns)
 
 
 def _copy(source: int, delta: Delta) -> Callable[[int], None]:

@@ -16,12 +16,10 @@ from ..mirror.changes import Delta, Version, parents
 from ..mirror.folder import Gone
 from ..protocol import changes as c
 from ..protocol.agent import PushEntry, PushItem
-from .changes_text import Contents
+from .changes_text import Contents, Picked
 from .history import Step
 from .live import Live
 from .review import Review
-
-Picked = tuple[c.Change, c.Pick, Sequence[Delta]]
 
 
 def name(what: str) -> str:
@@ -29,89 +27,117 @@ def name(what: str) -> str:
     return f"{what}_{secrets.token_hex(6)}"
 
 
-async def put(live: Live, path: str, data: bytes, mode: int = 0o644) -> None:
-    """Write a text over what stands inside now.
+async def put(live: Live, review: Review, delta: Delta, data: bytes, mode: int) -> None:
+    """Write a text over what was reviewed inside.
 
     Raises:
-        Conflict: it is being changed there just now.
+        Conflict: something else stands there, or comes just now.
     """
-    was = await live.look(live.workspace, path)
-    entry = PushEntry(path=path, kind="file", mode=mode, size=len(data), was=was)
+    stands = await live.look(live.workspace, [delta.path])
+    was = await asyncio.to_thread(_if_like, review, delta.path, delta.inside, stands)
+    entry = PushEntry(path=delta.path, kind="file", mode=mode & 0o777, size=len(data), was=was)
     result = await live.push(live.workspace, [PushItem(entry, data)])
     if result.failed:
-        raise Conflict(f"{path} could not be written in the sandbox: {result.failed[0].message}")
+        raise Conflict(f"{delta.path} could not be written in the sandbox: {result.failed[0].message}")
 
 
 async def discard(live: Live, review: Review, picked: Sequence[Picked]) -> tuple[list[str], list[c.Left]]:
     """Set what was picked to what the host has; returns what was done and what was not."""
     done, left = [], []
-    whole: dict[str, str] = {}
     for change, pick, deltas in picked:
-        try:
-            if pick.hunks is not None:
+        if pick.hunks is not None:
+            try:
                 await _without(live, review, pick.hunks, deltas[0])
                 done.append(change.path)
-                continue
+            except ContinueExecError as error:
+                left.append(_left(change.path, error))
+    some = [(change.path, deltas) for change, pick, deltas in picked if pick.hunks is None]
+    stands = await live.look(live.workspace, [delta.path for _, deltas in some for delta in deltas])
+    whole, failed = await asyncio.to_thread(_stands, review, some, stands)
+    left += [_left(path, error) for path, error in sorted(failed.items())]
+    done += [path for path, _ in some if path not in failed]
+    refused = await review.mirror.overwrite(live, whole)
+    left += [c.Left(path=path, code=Conflict.code, message=why) for path, why in sorted(refused.items())]
+    return sorted(path for path in done if path not in refused), left
+
+
+def _stands(
+    review: Review, some: Sequence[tuple[str, Sequence[Delta]]], stands: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, ContinueExecError]]:
+    """What is to be there still when changes are thrown away, in the words of `PushEntry.was`. Blocks."""
+    whole: dict[str, str] = {}
+    failed: dict[str, ContinueExecError] = {}
+    for path, deltas in some:
+        try:
             for delta in deltas:
-                whole[delta.path] = await _unchanged(live, review, delta)
+                whole[delta.path] = _if_like(review, delta.path, delta.inside, stands)
                 # The folders that came with it go, if nothing else is in them.
                 whole |= {above: "d" for above in parents(delta.path) if review.home.files.look(above) is None}
-            done.append(change.path)
         except ContinueExecError as error:
-            left.append(c.Left(path=change.path, code=error.code, message=error.message, hint=error.hint))
-    failed = await review.mirror.overwrite(live, whole)
-    left += [c.Left(path=path, code=Conflict.code, message=why) for path, why in sorted(failed.items())]
-    return [path for path in done if path not in failed], left
+            failed[path] = error
+    return whole, failed
 
 
 async def _without(live: Live, review: Review, hunks: Sequence[str], delta: Delta) -> None:
     """Take some hunks out of a file inside."""
     ours, theirs = await asyncio.to_thread(Contents(review).lines, delta)
     kept = {one.id for one in text.differences(ours, theirs)} - set(hunks)
-    await _unchanged(live, review, delta)
-    await put(live, delta.path, text.bytes_of(text.take(ours, theirs, kept)), delta.inside.mode or delta.host.mode)
+    data = text.bytes_of(text.take(ours, theirs, kept))
+    await put(live, review, delta, data, delta.inside.mode or delta.host.mode)
 
 
-async def _unchanged(live: Live, review: Review, delta: Delta) -> str:
-    """What stands inside, in the words of `PushEntry.was`, if it still is what was reviewed."""
-    was = await live.look(live.workspace, delta.path)
+def _if_like(review: Review, path: str, expected: Version, stands: Mapping[str, str]) -> str:
+    """What was found inside, in the words of `PushEntry.was`, if it still is what was reviewed. Blocks.
 
-    def version() -> Version:
-        seen = review.mirror.state.entries.get(delta.path)
-        return review.inside.version(delta.path, review.files.look(delta.path), seen)
-
+    It is read after it was found, and the agent compares it again as it writes.
+    """
     try:
-        same = (await asyncio.to_thread(version)).like(delta.inside)
+        version = review.version(path, review.files.look(path))
     except (Gone, OSError):
-        same = False
-    if not same:
-        raise Conflict(f"{delta.path} is changing in the sandbox just now", hint="Look at it again.")
-    return was
+        version = None
+    if version is None or not version.like(expected):
+        raise Conflict(f"{path} is changing in the sandbox just now", hint="Look at it again.")
+    return stands[path]
 
 
 async def rewind(live: Live, review: Review, steps: Mapping[str, Step]) -> tuple[list[str], list[c.Left]]:
     """Set paths to what they were before the first of `steps`; what had come from the host gets what is there now."""
-    done, left = [], []
+    stands = await live.look(live.workspace, steps)
+    from_host, items, left = await asyncio.to_thread(_plan, review, steps, stands)
+    failed = await review.mirror.overwrite(live, from_host)
+    # Deletions first and from within, so that what takes a folder's place finds it empty.
+    deletions = [item for item in reversed(items) if item.entry.kind == "delete"]
+    others = [item for item in items if item.entry.kind != "delete"]
+    async with review.mirror.lock:
+        result = await live.push(live.workspace, [*deletions, *others])
+    failed |= {failure.path: failure.message for failure in result.failed}
+    left += [c.Left(path=path, code=Conflict.code, message=why) for path, why in sorted(failed.items())]
+    done = {*from_host, *(item.entry.path for item in items)}
+    return sorted(done - failed.keys()), left
+
+
+def _plan(
+    review: Review, steps: Mapping[str, Step], stands: Mapping[str, str]
+) -> tuple[dict[str, str], list[PushItem], list[c.Left]]:
+    """Blocks."""
     from_host: dict[str, str] = {}
     items: list[PushItem] = []
+    left: list[c.Left] = []
     for path, step in sorted(steps.items()):
         try:
-            was = await live.look(live.workspace, path)
+            # What is not as it was at the last look is not kept yet: it would be lost.
+            was = _if_like(review, path, review.last(path), stands)
             if step.mirrored:
                 from_host[path] = was
             else:
                 items.append(_item(review, path, step.before, was))
-            done.append(path)
         except ContinueExecError as error:
-            left.append(c.Left(path=path, code=error.code, message=error.message, hint=error.hint))
-    failed = await review.mirror.overwrite(live, from_host)
-    # Deletions first and from within, so that what takes a folder's place finds it empty.
-    deletions = [item for item in reversed(items) if item.entry.kind == "delete"]
-    async with review.mirror.lock:
-        result = await live.push(live.workspace, [*deletions, *(item for item in items if item.entry.kind != "delete")])
-    failed |= {failure.path: failure.message for failure in result.failed}
-    left += [c.Left(path=path, code=Conflict.code, message=why) for path, why in sorted(failed.items())]
-    return [path for path in done if path not in failed], left
+            left.append(_left(path, error))
+    return from_host, items, left
+
+
+def _left(path: str, error: ContinueExecError) -> c.Left:
+    return c.Left(path=path, code=error.code, message=error.message, hint=error.hint)
 
 
 def _item(review: Review, path: str, version: Version, was: str) -> PushItem:

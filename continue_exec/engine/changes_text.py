@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Literal
 
 from ..errors import Conflict, NotFound, TooLarge
@@ -18,6 +18,8 @@ from .history import Step
 from .review import Review
 
 Type = Literal["file", "symlink", "folder"]
+Picked = tuple[c.Change, c.Pick, Sequence[Delta]]
+"""One change, what of it is meant, and the deltas that it is made of: of a rename there are two."""
 CONTENT_LIMIT = 64 << 20
 """Bytes of a file that `changes.content` hands out."""
 
@@ -64,22 +66,30 @@ class Contents:
 
     # The list
 
-    def changes(self, deltas: Sequence[Delta], *, hunks: bool) -> list[c.Change]:
-        """One Change for each delta, but one for the two of a rename."""
-        renamed = _renames(deltas)
+    def changes(
+        self, deltas: Sequence[Delta], *, hunks: bool, counts: bool = True, only: Container[str] | None = None
+    ) -> list[c.Change]:
+        """One Change for each delta, but one for the two of a rename.
+
+        Args:
+            hunks: with the lines.
+            counts: with their numbers, and whether it is text: both sides' files are read for it.
+            only: of these paths; a rename has two.
+        """
+        renamed = renames(deltas)
         gone = set(renamed.values())
         by_path = {delta.path: delta for delta in deltas}
         added = [delta.path for delta in deltas if not delta.host.kind]
         found = []
         for delta in deltas:
-            if delta.path in gone:
-                continue
             old = renamed.get(delta.path)
-            found.append(self._change(delta, by_path[old] if old else None, added, hunks))
+            wanted = only is None or delta.path in only or (old is not None and old in only)
+            if wanted and delta.path not in gone:
+                found.append(self._change(delta, by_path[old] if old else None, added, hunks, counts or hunks))
         return found
 
-    def _change(self, delta: Delta, old: Delta | None, added: Sequence[str], hunks: bool) -> c.Change:
-        lines = self._lines(delta) if old is None else None
+    def _change(self, delta: Delta, old: Delta | None, added: Sequence[str], hunks: bool, counts: bool) -> c.Change:
+        lines = self._lines(delta) if old is None and counts else None
         differences = text.differences(*lines) if lines else []
         insertions, deletions = text.counts(differences)
         host = old.host if old else delta.host
@@ -93,7 +103,7 @@ class Contents:
             mode=delta.inside.mode & 0o7777 if delta.inside.kind in ("f", "d") else None,
             old_mode=host.mode if host.kind in ("f", "d") else None,
             size=delta.inside.size,
-            binary=lines is None and old is None and "f" in (delta.inside.kind, delta.host.kind),
+            binary=counts and lines is None and old is None and "f" in (delta.inside.kind, delta.host.kind),
             insertions=insertions,
             deletions=deletions,
             hunks=tuple(_hunk(one, *lines) for one in differences) if lines and hunks and _sendable(lines) else (),
@@ -290,7 +300,7 @@ class Contents:
         return plain.model_copy(update={"edits": edits, "text": "".join(whole)})
 
 
-def _renames(deltas: Sequence[Delta]) -> dict[str, str]:
+def renames(deltas: Sequence[Delta]) -> dict[str, str]:
     """New path → old path, of files that are the same bytes elsewhere now. Of several, one of that name."""
     gone: dict[bytes, list[str]] = {}
     for delta in deltas:

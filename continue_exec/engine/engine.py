@@ -29,6 +29,7 @@ from .folders import Folders
 from .languages import LANGUAGES
 from .live import Live
 from .networks import Networks
+from .previews import Previews
 from .runs import Runs
 from .sandboxes import Sandboxes
 
@@ -67,6 +68,7 @@ class Engine:
             networks=self.networks,
             runs=self.runs,
         )
+        self.previews = Previews(self.sandboxes, self.runs)
         self._handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.stop": self._stop,
@@ -93,6 +95,10 @@ class Engine:
             "changes.propose": self._propose,
             "changes.discard": self._discard,
             "changes.rewind": self._rewind,
+            "preview.show": self._show_preview,
+            "preview.keep": self._keep_preview,
+            "preview.discard": self._discard_preview,
+            "git.fetch": self._fetch,
             "language.list": self._languages,
         }
 
@@ -116,6 +122,7 @@ class Engine:
 
     async def close(self) -> None:
         """End this engine; sandboxes and runs go on."""
+        await self.previews.close()
         await self.runs.close()
         await self.sandboxes.close()
         await self.networks.close()
@@ -198,6 +205,8 @@ class Engine:
             raise InvalidRequest("Give argv, or code, or a file (argv beside code or a file: its arguments)")
         self._drop_gone_buffers()
         live = await self.sandboxes.ensure(workspaces.resolve(params.workspace))
+        if params.preview:
+            return await self.previews.start(live, params)
         return (await self.runs.start(live, params)).run
 
     async def _stdin(self, params: m.RunStdin) -> m.Nothing:
@@ -259,6 +268,27 @@ class Engine:
 
     async def _rewind(self, params: c.Rewind) -> c.ChangesApplied:
         return await changes.rewind(await self._reviewed(params.workspace), params)
+
+    # preview.*
+
+    async def _show_preview(self, params: m.RunRef) -> c.Preview:
+        return await self.previews.show(params.run_id)
+
+    async def _keep_preview(self, params: m.RunRef) -> Sandbox:
+        return await self.previews.keep(params.run_id)
+
+    async def _discard_preview(self, params: m.RunRef) -> m.Nothing:
+        await self.previews.discard(params.run_id)
+        return m.Nothing()
+
+    # git.*
+
+    async def _fetch(self, params: m.WorkspaceRef) -> c.GitRefs:
+        workspace = workspaces.resolve(params)
+        self.sandboxes.get(m.SandboxRef(workspace=params))  # where there is none, nothing was committed
+        live = await self.sandboxes.ensure(workspace)
+        live.touch()
+        return await self.sandboxes.repositories.fetch(live)
 
     async def _languages(self, _: m.Nothing) -> m.LanguageList:
         return m.LanguageList(

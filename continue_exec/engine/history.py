@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 KEPT = 200
 """Entries; older ones go, and their contents with them."""
+KEPT_BYTES = 2 << 30
+"""Of contents. Above it the oldest entries go, until half of it is free."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,23 @@ class History:
         """Read the file. A line that makes no sense ends it: it was cut off, and nothing followed. Blocks."""
         self.entries = []
         try:
-            lines = self.path.read_bytes().split(b"\n")
+            data = self.path.read_bytes()
         except FileNotFoundError:
             return
         except OSError as error:
             log.warning("%s: %s", self.path, error)
             return
-        for line in filter(None, lines):
+        for line in filter(None, data.split(b"\n")):
             try:
                 self.entries.append(_entry(json.loads(line)))
             except (ValueError, KeyError, TypeError, IndexError):
                 log.warning("%s ends with half a line", self.path)
-                self._rewrite()
+                data = data.rstrip(b"\n")
                 break
         self._lines = len(self.entries)
+        self.entries = self.entries[-KEPT:]
+        if not data.endswith(b"\n"):  # what is written next must not continue the last line
+            self._rewrite()
 
     def add(self, entry: Entry) -> None:
         """Write an entry down. Blocks for some microseconds; now and then for a rewriting."""
@@ -87,9 +92,27 @@ class History:
             self._lines += 1
         except OSError as error:
             log.warning("%s: %s", self.path, error)
+        if self.blobs.size > KEPT_BYTES:
+            self._forget_oldest()
         if self._lines > 2 * KEPT:
             self._rewrite()
             self.blobs.keep_only({version.digest for version in self._versions()})
+
+    def _forget_oldest(self) -> None:
+        """Until what the others need is half of what may be kept; the newest entry stays."""
+        wanted: dict[bytes, int] = {}
+        kept: list[Entry] = []
+        for entry in reversed(self.entries):
+            for step in entry.steps.values():
+                for version in (step.before, step.after):
+                    if version.digest in self.blobs:
+                        wanted[version.digest] = version.size
+            if kept and sum(wanted.values()) > KEPT_BYTES // 2:
+                break
+            kept.insert(0, entry)
+        self.entries = kept
+        self._rewrite()
+        self.blobs.keep_only({version.digest for version in self._versions()})
 
     def _rewrite(self) -> None:
         temporary = self.path.with_name(self.path.name + ".new")

@@ -7,6 +7,7 @@ import logging
 import time
 
 from ..errors import ContinueExecError
+from . import standby
 from .engine import Engine
 
 log = logging.getLogger(__name__)
@@ -26,12 +27,16 @@ async def watch(engine: Engine) -> None:
         await asyncio.sleep(min(TICK_S, times.sandbox_pause_s, times.sandbox_idle_s, times.engine_idle_s))
         for live in list(engine.sandboxes.live.values()):
             try:
-                if await engine.sandboxes.rest(live):
-                    log.info("stopped idle %s", live.sandbox.id)
+                if await standby.rest(engine.sandboxes, live):
+                    log.info("%s rests", live.sandbox.id)
             except ContinueExecError as error:
                 log.warning("%s: %s", live.sandbox.id, error)
+        try:
+            await engine.previews.rest()
+        except ContinueExecError as error:
+            log.warning("previews: %s", error)
         await asyncio.to_thread(engine.state.checkpoint)
         await asyncio.to_thread(engine.ballast.lay)
-        busy = engine.requests or engine.runs.active or engine.sandboxes.live
+        busy = engine.requests or engine.runs.active or engine.sandboxes.live or len(engine.previews)
         if not busy and time.time() - engine.used_at > engine.settings.engine_idle_s:
             return

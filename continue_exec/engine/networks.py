@@ -46,13 +46,13 @@ class Networks:
         await self._watch.close()
         self._resolver.close()
 
-    async def open(self, path: Path, on_refusal: Callable[[Decision], None]) -> EgressProxy:
-        """Listen at `path` for one sandbox. `on_refusal` is told of each request that policy refuses."""
+    async def open(self, path: Path, on_decision: Callable[[Decision], None]) -> EgressProxy:
+        """Listen at `path` for one sandbox. `on_decision` is told what became of each request."""
         proxy = EgressProxy(
             path,
             self._policy(self._watch.current),
             resolver=self._resolver,
-            on_decision=lambda decision: None if decision.allowed else on_refusal(decision),
+            on_decision=on_decision,
             upstream=self._upstream,
             settled=self._watch.settled,
         )

@@ -13,7 +13,7 @@ from ..mirror import changes
 from ..mirror.blobs import TEXT_LIMIT, Blobs, is_text
 from ..mirror.changes import Delta, HostSide, Inside, Version
 from ..mirror.filter import Filter
-from ..mirror.folder import Gone, SafeFolder
+from ..mirror.folder import Found, Gone, SafeFolder
 from ..mirror.home import Home
 from ..mirror.mirror import Mirror
 from ..mirror.state import Seen, digest
@@ -28,6 +28,8 @@ LONGEST_S = 2.0
 """It does not wait for ever: then it is taken although something runs."""
 KEPT_AT_ONCE = 100
 """Files whose texts are kept in one go: some milliseconds."""
+BASES_GROWTH = 16 << 20
+"""Bytes of texts kept for merges after which those that nobody needs any more are thrown out."""
 CONTENT_LIMIT = 32 << 20
 """Bytes; of larger files the history keeps the hash alone, so that they cannot be gone back to."""
 
@@ -48,8 +50,6 @@ class Review:
     tasks: Tasks
     left_out: Mapping[str, str] = field(default_factory=dict)
     """What the last `deltas` could not compare, and why."""
-    _reading: threading.Lock = field(default_factory=threading.Lock)
-    """Of `inside` and `rules`: a look after a run and one for a user are in two threads."""
     _due: list[str] = field(default_factory=list)
     """Runs that ended since the last look, oldest first."""
     _dirty: dict[str, Version] = field(default_factory=dict)
@@ -58,6 +58,10 @@ class Review:
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: bool = False
     _rules_read: int = -1
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    """Of the worker threads: a look at the tree for the history does not wait for the mirror's lock."""
+    _bases_size: int = 0
+    """Bytes of `bases` when what is not wanted was last thrown out."""
 
     def __post_init__(self) -> None:
         self.inside = Inside(self.files)
@@ -73,6 +77,14 @@ class Review:
             for path, version in self.history.latest().items()
             if not version.like(changes.base_of(self.mirror.state.entries.get(path)))
         }
+
+    async def begin(self) -> None:
+        """What is to be done once it is quiet after the start: what changed while nobody looked is no later run's
+        doing; texts that were mirrored without passing through us are kept."""
+        await self._quiet()
+        await self.survey()
+        await asyncio.to_thread(self._tidy, 0)
+        await self.keep_bases()
 
     async def keep_bases(self) -> None:
         """Keep the texts that were mirrored without passing through us, so that they can be merged with later ones.
@@ -94,12 +106,25 @@ class Review:
     def _keep_bases(self, paths: Iterable[str]) -> None:
         for path in paths:
             seen = self.mirror.state.entries.get(path)
-            try:
-                data = self.home.files.read(path, TEXT_LIMIT) if seen is not None else b""
-            except (Gone, OSError):
-                continue
-            if seen is not None and is_text(data) and digest(data) == seen.digest:
-                self.bases.put(seen.digest, data)
+            if seen is not None:
+                self.keep_base(path, changes.base_of(seen))
+
+    def keep_base(self, path: str, version: Version) -> None:
+        """Keep a text of the host's that both sides have. Blocks."""
+        if version.kind != "f" or version.size > TEXT_LIMIT or version.digest in self.bases:
+            return
+        try:
+            data = self.home.files.read(path, TEXT_LIMIT)
+        except (Gone, OSError):
+            return
+        if is_text(data) and digest(data) == version.digest:
+            self.bases.put(version.digest, data)
+
+    def _tidy(self, grown: int) -> None:
+        """Throw out texts that neither side has any more, if the file grew by so much."""
+        if self.bases.size >= self._bases_size + grown:
+            self.bases.keep_only({seen.digest for seen in list(self.mirror.state.entries.values())})
+            self._bases_size = self.bases.size
 
     def close(self) -> None:
         """Let go of the files."""
@@ -113,14 +138,41 @@ class Review:
         async with self.mirror.lock:
             return await asyncio.to_thread(self._deltas, tuple(only))
 
+    async def delta(self, path: str) -> Delta | None:
+        """What just this path has otherwise, without a look at the rest of the tree. After a flush."""
+        async with self.mirror.lock:
+            return await asyncio.to_thread(self._delta, path)
+
+    def _delta(self, path: str) -> Delta | None:
+        there, seen = self.files.look(path), self.mirror.state.entries.get(path)
+        host = HostSide(self.home.files, self.mirror.buffers())
+        with self._turn:
+            found = changes.compare(
+                {} if there is None else {path: there}, {} if seen is None else {path: seen}, self.inside, host, (path,)
+            )
+        return found[0] if found else None
+
     def _deltas(self, only: tuple[str, ...]) -> list[Delta]:
-        with self._reading:
+        with self._turn:
             self._fresh_rules()
             found = self.inside.scan(self.rules, known=len(self.mirror.state.entries))
             host = HostSide(self.home.files, self.mirror.buffers())
             deltas = changes.compare(found, self.mirror.state.entries, self.inside, host, only)
             self.left_out = dict(self.inside.left_out)
         return deltas
+
+    def version(self, path: str, found: Found | None) -> Version:
+        """What stands inside at a path where `found` was found. Blocks.
+
+        Raises:
+            Gone, OSError: it is changing, or cannot be read.
+        """
+        with self._turn:
+            return self.inside.version(path, found, self.mirror.state.entries.get(path))
+
+    def last(self, path: str) -> Version:
+        """What stood inside at the last look."""
+        return self._dirty.get(path) or changes.base_of(self.mirror.state.entries.get(path))
 
     def _fresh_rules(self) -> None:
         if self._rules_read != self.mirror.rules_read or self.rules.stale():
@@ -188,10 +240,11 @@ class Review:
                 entry = Entry(runs or ("background",), tuple(self.active()), now(), steps)
                 await asyncio.to_thread(self._keep, entry)
             self.mirror.reconsider(steps)
+            await asyncio.to_thread(self._tidy, BASES_GROWTH)
 
     def _look(self, entries: dict[str, Seen]) -> set[str]:
         """Paths that seem to be other than mirrored."""
-        with self._reading:
+        with self._turn:
             return self._suspects(entries)
 
     def _suspects(self, entries: dict[str, Seen]) -> set[str]:
@@ -203,7 +256,7 @@ class Review:
         }
 
     def _again(self, suspects: Iterable[str]) -> dict[str, Version]:
-        with self._reading:
+        with self._turn:
             return self._versions(suspects)
 
     def _versions(self, suspects: Iterable[str]) -> dict[str, Version]:
@@ -211,7 +264,7 @@ class Review:
         for path in suspects:
             seen = self.mirror.state.entries.get(path)
             try:
-                version = self.inside.version(path, self.files.look(path), seen)
+                version = self.version(path, self.files.look(path))
             except (Gone, OSError):
                 continue
             if not version.like(changes.base_of(seen)):

@@ -76,6 +76,7 @@ class Runs:
         active = ActiveRun(run, live.agent.new_stream(), self._new_log(run), self._on_exit)
         self.state.save_run(run, active.stream)
         self._register(live, active)
+        self._tell(live, active)
         try:
             await live.agent.exec(
                 Exec(
@@ -100,9 +101,15 @@ class Runs:
             self._end(live, active, RunState.FAILED, error.message, **error.to_wire())
             raise
         self._arm(live, active)
+        return active
+
+    @staticmethod
+    def _tell(live: Live, active: ActiveRun) -> None:
+        """What the user should know of the sandbox, before the command can have ended."""
+        while live.news:
+            active.notice(*live.news.pop(0))
         if live.mirror.contested:
             active.notice("conflict", _contested(live.mirror.contested))
-        return active
 
     async def _abandon(self, live: Live, active: ActiveRun) -> None:
         try:
@@ -215,6 +222,11 @@ class Runs:
             changes = {"state": RunState.LOST, "reason": reason, "ended_at": time.time(), "last_seq": lost_log.last_seq}
             lost_log.close()
             self.state.save_run(run.model_copy(update=changes), stream)
+
+    def move(self, sandbox_id: str, other_id: str) -> None:
+        """Ended runs of a sandbox are another's from now on."""
+        for run, stream in self.state.runs(sandbox_id=sandbox_id):
+            self.state.save_run(run.model_copy(update={"sandbox_id": other_id}), stream)
 
     def delete_of(self, sandbox_id: str) -> None:
         """Forget the runs of a sandbox that is being removed, with their logs."""

@@ -12,7 +12,9 @@ import secrets
 import shutil
 import time
 from collections import defaultdict
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ..agent.connection import AgentConnection
@@ -23,18 +25,21 @@ from ..mirror.blobs import Blobs
 from ..mirror.filter import IgnoreRules
 from ..mirror.folder import SafeFolder
 from ..mirror.home import Home
+from ..mirror.homecoming import Journal
 from ..mirror.mirror import Mirror
 from ..mirror.state import MirrorState
 from ..model import SANDBOX_TRANSITIONS, Limits, Sandbox, SandboxState, Workspace
 from ..paths import private
 from ..protocol.methods import SandboxRef
 from ..store.state import State
-from . import workspaces
+from . import standby, workspaces
 from .first_files import FirstFiles
 from .folders import Folders
 from .history import History
 from .live import Live
 from .networks import Networks
+from .opening import Opening
+from .repositories import Repositories
 from .review import Review
 from .runs import Runs
 from .workspaces import Buffers
@@ -61,6 +66,7 @@ class Sandboxes:
         self.state = state
         self.networks = networks
         self.runs = runs
+        self.repositories = Repositories(settings, folders, driver)
         self.buffers = Buffers()
         self.live: dict[str, Live] = {}
         """By workspace path."""
@@ -93,6 +99,10 @@ class Sandboxes:
         if len(matching) > 1:
             raise InvalidRequest(f"{ref.sandbox_id} fits {len(matching)} sandboxes", hint="Give more of the id.")
         return self._current(matching[0])
+
+    def lock(self, workspace: str) -> asyncio.Lock:
+        """Held while the state of a workspace's sandbox changes."""
+        return self._locks[workspace]
 
     def up(self, sandbox_id: str) -> Live:
         """One that is up.
@@ -135,6 +145,7 @@ class Sandboxes:
     async def _start(self, workspace: Workspace) -> Live:
         sandbox = self.state.sandbox_of(workspace.path)
         fresh = sandbox is None
+        asleep = sandbox is not None and sandbox.state is SandboxState.STANDBY
         now = time.time()
         if sandbox is None:
             sandbox = Sandbox(
@@ -150,20 +161,23 @@ class Sandboxes:
             )
             self.state.save_sandbox(sandbox)
         else:
-            sandbox = self._set(
+            sandbox = self.set(
                 sandbox, SandboxState.STOPPED if sandbox.state is SandboxState.RUNNING else sandbox.state
             )
-            sandbox = self._set(sandbox.model_copy(update={"limits": self._limits()}), SandboxState.CREATING)
-        spec = self._spec(sandbox)
+            sandbox = self.set(sandbox.model_copy(update={"limits": self._limits()}), SandboxState.CREATING)
+        spec = replace(self.spec(sandbox), binds=await asyncio.to_thread(self.repositories.binds, sandbox))
         private(spec.folder)
         private(spec.sockets)
         try:
             async with AsyncExitStack() as undo:
                 mirror = await self._watch(spec)
                 undo.push_async_callback(mirror.stop)
+                opening = Opening(spec, self.networks)
+                undo.push_async_callback(opening.close)
                 first = FirstFiles(spec, mirror, self.networks)
-                machine = await self.driver.start(spec, first)
-                live = await self._open(sandbox, spec, machine, mirror, first if fresh else None)
+                machine, news = await standby.start(self, spec, first, opening, asleep)
+                live = await self._open(sandbox, opening, machine, mirror, first if fresh else None)
+                live.news += news
                 undo.pop_all()
             return live
         except BaseException as error:
@@ -178,18 +192,22 @@ class Sandboxes:
             await self._erase(sandbox)
         else:
             reason = error.message if isinstance(error, ContinueExecError) else "interrupted"
-            self._set(sandbox, SandboxState.FAILED, reason)
+            self.set(sandbox, SandboxState.FAILED, reason)
 
     async def _watch(self, spec: SandboxSpec) -> Mirror:
         """The workspace's mirror, watching and with editors' texts; nothing is written yet."""
-        rules = IgnoreRules(include=self.settings.include)
-        files, bases = self._files(spec), Blobs(self.folders.bases(spec.sandbox_id))
-        state = MirrorState(self.folders.mirror_state(spec.sandbox_id))
-        mirror = Mirror(spec.workspace, rules, state, inside=files, blobs=bases)
+        mirror = self.mirror(spec)
         await mirror.start()
         for client, texts in self.buffers.of(str(spec.workspace)).items():
             mirror.set_buffers(client, texts)
         return mirror
+
+    def mirror(self, spec: SandboxSpec) -> Mirror:
+        """A mirror that has not been started."""
+        rules = IgnoreRules(include=self.settings.include)
+        files, bases = self._files(spec), Blobs(self.folders.bases(spec.sandbox_id))
+        state = MirrorState(self.folders.mirror_state(spec.sandbox_id))
+        return Mirror(spec.workspace, rules, state, inside=files, blobs=bases)
 
     def _files(self, spec: SandboxSpec) -> SafeFolder | None:
         """The sandbox's copy of the workspace, where the driver has one."""
@@ -198,44 +216,61 @@ class Sandboxes:
         return SafeFolder(*self.driver.workspace_files(spec))
 
     async def _open(
-        self, sandbox: Sandbox, spec: SandboxSpec, machine: Machine, mirror: Mirror, first: FirstFiles | None
+        self, sandbox: Sandbox, opening: Opening, machine: Machine, mirror: Mirror, first: FirstFiles | None
     ) -> Live:
-        """Connect to a sandbox that is up, and give it its way out and, if it is new, its `first` files."""
+        """Connect to a workspace's sandbox that is up, and take it into our hands."""
         async with AsyncExitStack() as undo:
-            live: Live | None = None
-            egress = await self.networks.open(spec.sockets / "egress.sock", lambda d: live.refused(d) if live else None)
-            undo.push_async_callback(egress.close)
-            agent = await AgentConnection.open(machine.doorbell, spec.sockets)
-            undo.push_async_callback(agent.close)
-            carried = await self.networks.carried()
-            if first is not None and (items := first.remaining(carried)):
-                await agent.push("/", items)
-            sandbox = sandbox.model_copy(update={"isolation": machine.isolation, "rootless": machine.rootless})
-            live = Live(sandbox, spec, machine, agent, mirror, egress, env={**machine.env, **carried.env})
-            for client, texts in self.buffers.of(live.workspace).items():
-                mirror.set_buffers(client, texts)
-            if mirror.inside is not None:
-                live.review = await self._review(live, mirror.inside)
-                undo.callback(live.review.close)
-            live.sandbox = self._set(sandbox, SandboxState.RUNNING)
-            await self.runs.adopt(live, agent.hello)
+            live = await self.connect(sandbox, opening, machine, mirror, first)
+            undo.push_async_callback(self.let_go, live)
+            live.git = self.repositories.open(live.sandbox, mirror)
+            live.sandbox = self.set(live.sandbox, SandboxState.RUNNING)
+            await self.runs.adopt(live, live.agent.hello)
             # Last: what failed on the way is in nobody's hands.
             self.live[live.workspace] = live
             undo.pop_all()
         live.tasks.spawn(f"guard {sandbox.id}", self._guard(live))
         live.tasks.spawn(f"mirror {sandbox.id}", self._mirror(live))
+        if live.review is not None:
+            live.tasks.spawn(f"review {sandbox.id}", live.review.begin())
         return live
+
+    async def connect(
+        self, sandbox: Sandbox, opening: Opening, machine: Machine, mirror: Mirror, first: FirstFiles | None
+    ) -> Live:
+        """Connect to a sandbox that is up, and give it its way out and, if it is new, its `first` files.
+
+        Nobody has it yet but the caller.
+        """
+        async with AsyncExitStack() as undo:
+            egress, agent = await opening.take(machine.doorbell)
+            undo.push_async_callback(egress.close)
+            undo.push_async_callback(agent.close)
+            carried = await self.networks.carried()
+            if first is not None and (items := first.remaining(carried)):
+                await agent.push("/", items)
+            sandbox = sandbox.model_copy(update={"isolation": machine.isolation, "rootless": machine.rootless})
+            live = Live(sandbox, opening.spec, machine, agent, mirror, egress, env={**machine.env, **carried.env})
+            opening.decided = live.decided
+            for client, texts in self.buffers.of(live.workspace).items():
+                mirror.set_buffers(client, texts)
+            if mirror.inside is not None:
+                live.review = await self._review(live, mirror.inside)
+            undo.pop_all()
+            return live
 
     async def _review(self, live: Live, files: SafeFolder) -> Review:
         sandbox_id = live.sandbox.id
         path = self.folders.history(sandbox_id)
         history = History(path, Blobs(path.with_suffix(".blobs")))
-        home = Home(live.workspace)
+        home = Home(live.workspace, Journal(self.folders.homecoming(sandbox_id)))
+        if kept := await asyncio.to_thread(home.recover):
+            log.warning("%s: what stood there when the last engine ended is kept as %s", live.workspace, kept)
         review = Review(live.mirror, files, home, history, active=lambda: list(live.runs), tasks=live.tasks)
         await asyncio.to_thread(review.load)
         return review
 
-    def _spec(self, sandbox: Sandbox) -> SandboxSpec:
+    def spec(self, sandbox: Sandbox) -> SandboxSpec:
+        """What the driver is told of it."""
         return SandboxSpec(
             sandbox_id=sandbox.id,
             folder=self.folders.sandbox(sandbox.id),
@@ -249,7 +284,8 @@ class Sandboxes:
         chosen = self.settings
         return Limits(memory_bytes=chosen.memory_bytes, cpus=chosen.cpus, processes=chosen.processes)
 
-    def _set(self, sandbox: Sandbox, state: SandboxState, reason: str = "") -> Sandbox:
+    def set(self, sandbox: Sandbox, state: SandboxState, reason: str = "") -> Sandbox:
+        """Note a change of state, which must be legal, and why."""
         SANDBOX_TRANSITIONS.check(sandbox.state, state)
         sandbox = sandbox.model_copy(update={"state": state, "reason": reason, "used_at": time.time()})
         self.state.save_sandbox(sandbox)
@@ -259,18 +295,33 @@ class Sandboxes:
 
     async def adopt(self) -> None:
         """Take over the sandboxes that an earlier engine left running; called once, before any request."""
+        await self._sweep()
         for sandbox in self.state.sandboxes():
             if sandbox.state not in (SandboxState.RUNNING, SandboxState.CREATING):
                 continue
             async with self._locks[sandbox.workspace.path]:
-                try:
-                    await self._adopt(sandbox)
-                except (ContinueExecError, OSError) as error:
-                    log.warning("%s could not be adopted: %s", sandbox.id, error)
-                    await self._lay_down(sandbox, f"it could not be adopted: {error}")
+                await self.take_back(sandbox)
+
+    async def take_back(self, sandbox: Sandbox) -> None:
+        """Take over one that runs without us, or lay it down; its workspace's lock is held."""
+        try:
+            await self._adopt(sandbox)
+        except (ContinueExecError, OSError) as error:
+            log.warning("%s could not be adopted: %s", sandbox.id, error)
+            await self._lay_down(sandbox, f"it could not be adopted: {error}")
+
+    async def _sweep(self) -> None:
+        """Delete what belongs to no sandbox: copies that an earlier engine had made for previews."""
+        known = {sandbox.id for sandbox in self.state.sandboxes()}
+        for sandbox_id in self.folders.sandbox_ids() - known:
+            log.warning("deleting the files of %s, which nobody knows", sandbox_id)
+            try:
+                await self.erase_files(_unknown(sandbox_id))
+            except (ContinueExecError, OSError) as error:
+                log.warning("%s: %s", sandbox_id, error)
 
     async def _adopt(self, sandbox: Sandbox) -> None:
-        spec = self._spec(sandbox)
+        spec = self.spec(sandbox)
         machine = await self.driver.connect(spec) if sandbox.state is SandboxState.RUNNING else None
         if machine is None:
             await self._lay_down(sandbox, "the sandbox had ended when the engine came back")
@@ -279,16 +330,18 @@ class Sandboxes:
         async with AsyncExitStack() as undo:
             mirror = await self._watch(spec)
             undo.push_async_callback(mirror.stop)
-            await self._open(sandbox, spec, machine, mirror, None)
+            opening = Opening(spec, self.networks)
+            undo.push_async_callback(opening.close)
+            await self._open(sandbox, opening, machine, mirror, None)
             undo.pop_all()
         log.info("adopted %s", sandbox.id)
 
     async def _lay_down(self, sandbox: Sandbox, reason: str) -> None:
         """Make sure nothing of it runs; its active runs are lost, its files stay."""
-        await self.driver.stop(self._spec(sandbox))
+        await self.driver.stop(self.spec(sandbox))
         self.runs.lose(sandbox.id, reason)
         final = SandboxState.FAILED if sandbox.state is SandboxState.CREATING else SandboxState.STOPPED
-        self._set(sandbox, final, reason)
+        self.set(sandbox, final, reason)
 
     async def _guard(self, live: Live) -> None:
         """Wait until the agent's connection is lost; then find the sandbox again, or say that it has ended."""
@@ -327,7 +380,7 @@ class Sandboxes:
                 return
         except ContinueExecError as error:
             log.warning("%s: its agent does not answer: %s", live.sandbox.id, error)
-        await self._close(live)
+        await self.close_live(live)
         await self._lay_down(live.sandbox, "the sandbox ended unexpectedly")
 
     # Ending
@@ -336,9 +389,10 @@ class Sandboxes:
         """End every process of it; files stay."""
         sandbox = self.get(ref)
         async with self._locks[sandbox.workspace.path]:
-            return await self._stop(self.get(SandboxRef(sandbox_id=sandbox.id)), "stopped")
+            return await self.end(self.get(SandboxRef(sandbox_id=sandbox.id)), "stopped")
 
-    async def _stop(self, sandbox: Sandbox, reason: str) -> Sandbox:
+    async def end(self, sandbox: Sandbox, reason: str) -> Sandbox:
+        """End every process of it; its workspace's lock is held."""
         live = self.live.get(sandbox.workspace.path)
         if live is not None:
             live.stopping = True
@@ -348,35 +402,13 @@ class Sandboxes:
                     await live.agent.shutdown()
             except (TimeoutError, ContinueExecError) as error:
                 log.info("%s: agent did not end by itself: %s", sandbox.id, error)
-            await self._close(live)
-        await self.driver.stop(self._spec(sandbox))
+            await self.close_live(live)
+        await self.driver.stop(self.spec(sandbox))
         self.runs.lose(sandbox.id, "its sandbox was stopped")
-        if sandbox.state is SandboxState.RUNNING:
-            sandbox = self._set(sandbox, SandboxState.STOPPED, reason)
+        await standby.forget(self, sandbox.id)
+        if sandbox.state in (SandboxState.RUNNING, SandboxState.STANDBY):
+            sandbox = self.set(sandbox, SandboxState.STOPPED, reason)
         return sandbox
-
-    async def rest(self, live: Live) -> bool:
-        """Pause it if nothing runs in it and nobody used it for `sandbox_pause_s`; stop it after `sandbox_idle_s`.
-
-        Returns whether it was stopped.
-        """
-        async with self._locks[live.workspace]:
-            if time.time() - live.sandbox.used_at > self.settings.sandbox_idle_s and await self._is_idle(live):
-                await self._stop(live.sandbox, "idle")
-                return True
-            pausable = Capability.PAUSE in self.driver.capabilities() and not live.paused
-            if pausable and time.time() - live.sandbox.used_at > self.settings.sandbox_pause_s:
-                used_at = live.sandbox.used_at
-                # A request may have come while we asked; from here on nothing is awaited.
-                if await self._is_idle(live) and live.sandbox.used_at == used_at and not live.runs:
-                    live.paused = True
-                    self.driver.pause(live.spec)
-            return False
-
-    async def _is_idle(self, live: Live) -> bool:
-        if live.runs or live.stopping or live.agent.closed.is_set():
-            return False
-        return live.paused or await live.process_count() == 0
 
     def wake(self, live: Live) -> None:
         """Give a paused sandbox its CPU back, and note that it is in use."""
@@ -389,21 +421,38 @@ class Sandboxes:
         """Stop it and delete all its files."""
         sandbox = self.get(ref)
         async with self._locks[sandbox.workspace.path]:
-            sandbox = await self._stop(self.get(SandboxRef(sandbox_id=sandbox.id)), "removed")
+            sandbox = await self.end(self.get(SandboxRef(sandbox_id=sandbox.id)), "removed")
             await self._erase(sandbox)
 
+    @asynccontextmanager
+    async def replaced(self, sandbox: Sandbox) -> AsyncIterator[SandboxSpec]:
+        """Within, the sandbox is stopped and its files may be exchanged for others."""
+        async with self._locks[sandbox.workspace.path]:
+            await self.end(self.get(SandboxRef(sandbox_id=sandbox.id)), "its files are being replaced")
+            yield self.spec(sandbox)
+
     async def _erase(self, sandbox: Sandbox) -> None:
-        await self.driver.destroy(self._spec(sandbox))
         self.runs.delete_of(sandbox.id)
         self.state.delete_sandbox(sandbox.id)
+        await self.erase_files(sandbox)
+
+    async def erase_files(self, sandbox: Sandbox) -> None:
+        """Delete all of it on disk; it is stopped first."""
+        await self.driver.destroy(self.spec(sandbox))
         for path in self.folders.of_mirror(sandbox.id):
             path.unlink(missing_ok=True)
-        for folder in (self.folders.sandbox(sandbox.id), self.folders.sockets(sandbox.id)):
+        await standby.forget(self, sandbox.id)
+        folders = self.folders
+        for folder in (folders.sandbox(sandbox.id), folders.sockets(sandbox.id), folders.fetched(sandbox.id)):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _close(self, live: Live) -> None:
+    async def close_live(self, live: Live) -> None:
         """Let go of what the engine holds for it. Idempotent."""
         self.live.pop(live.workspace, None)
+        await self.let_go(live)
+
+    async def let_go(self, live: Live) -> None:
+        """End what was opened for a sandbox; it goes on."""
         await live.tasks.close()
         await live.mirror.stop()
         if live.review is not None:
@@ -416,4 +465,20 @@ class Sandboxes:
         for live in list(self.live.values()):
             live.stopping = True
             self.state.save_sandbox(live.sandbox)
-            await self._close(live)
+            await self.close_live(live)
+
+
+def _unknown(sandbox_id: str) -> Sandbox:
+    """Enough of a sandbox to delete its files by."""
+    nowhere = Workspace(id="", path="/nowhere")
+    state, now = SandboxState.STOPPED, time.time()
+    return Sandbox(
+        id=sandbox_id,
+        workspace=nowhere,
+        template="",
+        driver="",
+        isolation="",
+        state=state,
+        created_at=now,
+        used_at=now,
+    )

@@ -5,6 +5,7 @@ mirror      Mirror: start, flush, live, stop; the only part with an event loop
 plan        what changed → what to delete, make and write
 walk        the tree below a folder, folder by folder, watched before it is read
 batch       files → records with their bytes, in batches; content hashes decide
+seed        the first mirror of a sandbox that has never run, written on the host
 state       what is known to be inside, kept across restarts
 buffers     editors' unsaved texts
 target      what is pushed to

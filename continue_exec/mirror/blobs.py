@@ -145,3 +145,4 @@ class Blobs:
                 break
             self._at[key] = (self._end + _HEAD.size, length)
             self._end += _HEAD.size + length
+        os.ftruncate(self._fd, self._end)  # what a crash cut off is not to be taken for a record later

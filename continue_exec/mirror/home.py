@@ -2,7 +2,8 @@
 
 Every folder is opened from its parent without following links. A file is written beside its place, complete, and then
 exchanged with what stands there (swap.py); what was taken out is looked at, and if it is not the version that was
-reviewed it is put back. A crash leaves the old file or the new one, and at worst a `.continue-exec-*.tmp` beside it.
+reviewed it is put back. A crash leaves the old file or the new one, and at worst a `.continue-exec-*.tmp` beside it, of
+which the next engine knows by the journal (`Home.recover`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from ..errors import Conflict, ContinueExecError, DiskFull, HostUnready, Refused
 from . import guard, swap
 from .folder import Gone, SafeFolder, digest_of, kind_of
+from .homecoming import NOT_MADE, TAKEN, Journal, NoJournal, Note
 from .swap import ABSENT, Standing
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -29,10 +31,12 @@ class Home:
 
     Args:
         root: its path, links resolved.
+        journal: tells the next engine what this one was at.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, journal: Journal | None = None) -> None:
         self.root = root
+        self.journal = journal or NoJournal()
         self.files = SafeFolder(Path(root))
         self._names = _Names()
 
@@ -113,7 +117,10 @@ class Home:
             Refused, HostUnready: as `put_file`.
         """
         with suppress(_Nowhere), self._parent(path) as (folder, name):
-            swap.take(folder, name, path, expected)
+            taken = swap.temporary()
+            if expected[0] != "d":
+                self._note(path, taken, TAKEN, expected)
+            swap.take(folder, name, taken, path, expected)
 
     def prune(self, path: str, stays: Callable[[str], bool]) -> list[str]:
         """Remove the folders above a deleted path that are empty and that `stays` does not hold; returns them."""
@@ -163,9 +170,11 @@ class Home:
             with self._parent(path, make=True) as (folder, name):
                 self._check_name(folder, name, expected)
                 made = swap.temporary()
+                self._note(path, made, NOT_MADE, expected)
                 try:
                     make(folder, made)
                     swap.own(folder, made, name)
+                    self._note(path, made, swap.identity(folder, made)[1], expected)
                     swap.put(folder, made, name, path, expected)
                 finally:
                     swap.discard(folder, made)
@@ -173,6 +182,28 @@ class Home:
                     self._names.add(folder, name)
         except _Nowhere:
             raise HostUnready(f"The workspace {self.root} is not there") from None
+
+    def _note(self, path: str, temporary: str, inode: int, expected: Standing) -> None:
+        self.journal.note(Note(path, temporary, inode, expected[0], expected[1].hex()))
+
+    def recover(self) -> str:
+        """Put in order what a crash left in the middle of writing one file.
+
+        Ours goes; what stood there and was reviewed goes too, as its successor is in place. What stood there and was
+        never seen by anybody comes back, or if that place is taken, beside it under a name that shows.
+
+        Returns:
+            That name; empty: nothing had to be kept.
+        """
+        note = self.journal.read()
+        kept = ""
+        if note is not None:
+            # Where the folder is gone, or no longer ours to write to, nothing of it can be left.
+            with suppress(_Nowhere, ContinueExecError), self._parent(note.path) as (folder, name):
+                for left in (note.temporary, note.temporary + swap.ASIDE):
+                    kept = swap.put_in_order(folder, name, left, note) or kept
+        self.journal.clear()
+        return kept
 
     def _check_name(self, folder: int, name: str, expected: Standing) -> None:
         if expected != ABSENT:

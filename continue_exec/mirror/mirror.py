@@ -86,8 +86,12 @@ class Mirror:
         self._lock = asyncio.Lock()
         self._changes = Changes(rescan=True)
         """What is known to have changed and is not mirrored yet."""
+        self._repositories: Mapping[str, str] = {}
         self._identity = (0, 0)
         self._stands: Mapping[str, str] = {}
+        """While it overwrites: what stands inside at just those paths."""
+        self._not_over: dict[str, str] = {}
+        """What it could not overwrite then, and why."""
         self._quiet: SyncResult | None = None
         """The answer when nothing changed."""
         self._seeded = (0, 0, 0.0)
@@ -100,16 +104,17 @@ class Mirror:
             NotFound: the workspace is not there.
         """
         self._check_root()
-        await _in_thread(self._state.load)
+        await in_thread(self._state.load)
         self._watcher = self._make_watcher(self.root)
 
     async def stop(self) -> None:
         """End watching and put the state in order, after a `flush` under way; `live` returns."""
         async with self._lock:
-            if self._watcher is not None:
-                self._watcher.close()
-                self._watcher = None
-            await _in_thread(self._state.compact)
+            if self._watcher is None:
+                return  # what was never read must not be written
+            self._watcher.close()
+            self._watcher = None
+            await in_thread(self._state.compact)
 
     def set_buffers(self, client: str, buffers: Mapping[str, str | None]) -> None:
         """Unsaved texts by path; each counts in place of the file until it is cleared (None). Inside after `flush`.
@@ -158,23 +163,30 @@ class Mirror:
             try:
                 buffers = self._buffers.current()
                 planner = Planner(self.root, self._filter, watcher, self._state, self._left_out)
-                plan = await _in_thread(lambda: planner.some(set(stands), set(), buffers))
+                plan = await in_thread(lambda: planner.some(set(stands), set(), buffers))
+                # Deleted while we looked: what is missing below it means nothing.
+                self._check_root()
                 kept = {path for path, _ in (*plan.files, *plan.folders)}
                 makes_way = {path for path, _ in plan.files if stands.get(path) == "d"}
                 plan.deletes = sorted({*plan.deletes, *(stands.keys() - kept), *makes_way}, reverse=True)
-                self._stands = stands
+                self._stands, self._not_over = stands, {}
                 await self._push(target, plan, buffers, time.perf_counter())
             finally:
                 self._stands = {}
                 # What was not confirmed is known no better than before.
-                for path, seen in known.items():
-                    entries.setdefault(path, seen)
-            failed = {path: why for path, why in self.contested.items() if path in stands}
+                self._state.record({path: seen for path, seen in known.items() if path not in entries})
+            failed = {path: why for path, why in self._not_over.items() if path in stands}
             gone = dict.fromkeys(stands.keys() - kept - failed.keys())
             self._state.record(gone)
             for path in stands.keys() - failed.keys():
                 self.contested.pop(path, None)
             return failed
+
+    def brought(self, seen: Mapping[str, Seen | None]) -> None:
+        """What the sandbox had was written on the host just now: both have it. The lock is held."""
+        self._state.record(seen)
+        for path in seen:
+            self.contested.pop(path, None)
 
     def buffers(self) -> Mapping[str, tuple[bytes, int]]:
         """Editors' unsaved texts by path, and when each was set (ns)."""
@@ -202,16 +214,25 @@ class Mirror:
             self._changes = Changes()
             remaining = Changes(rescan=True)
             try:
-                buffers = self._buffers.current()
-                plan = await self._plan(watcher, remaining, buffers)
+                reader = Reader(self.root, self._filter, self._state, self._left_out)
+                seeding = Seeding(reader, watcher, self._buffers.current())
+                done = await in_thread(lambda: seeding.run(program, folder), seeding.stop)
+                # Deleted while we looked: what is missing below it means nothing.
                 self._check_root()
-                seeding = Seeding(Reader(self.root, self._filter, self._state, self._left_out), plan, buffers)
-                if await _in_thread(lambda: seeding.run(program, folder), seeding.stop):
-                    await _in_thread(lambda: self._state.record(seeding.batch.seen))
+                if done:
+                    await in_thread(lambda: self._state.record(seeding.batch.seen))
                     remaining = Changes(paths=seeding.batch.again)
                     self._seeded = (seeding.files, seeding.batch.size, (time.perf_counter() - started) * 1000)
             finally:
                 self._merge(remaining)
+
+    def repositories(self) -> Mapping[str, str]:
+        """Work trees at and below the workspace: relative path → absolute. As the last `flush` found them."""
+        return self._repositories
+
+    def holds(self, path: str) -> bool:
+        """Whether a path of the workspace is known to be inside."""
+        return path in self._state.entries
 
     async def flush(self, target: Target) -> SyncResult:
         """Everything on disk and in buffers up to this call is inside when it returns.
@@ -299,7 +320,7 @@ class Mirror:
         self._merge(watcher.drain())
         if not watcher.exact and not live:
             self._changes.rescan = True
-        if self._filter.may_be_stale() and await _in_thread(self._filter.stale):
+        if self._filter.may_be_stale() and await in_thread(self._filter.stale):
             self._changes.rescan = True
         if not self._changes and self._quiet is not None:
             return self._quiet
@@ -307,6 +328,8 @@ class Mirror:
         try:
             buffers = self._buffers.current()
             plan = await self._plan(watcher, taken, buffers)
+            # Kept, as the filter forgets for a while whenever it looks at everything again.
+            self._repositories = self._filter.repositories
             # Deleted while we looked: what is missing below it means nothing.
             self._check_root()
             if patient and not plan.replaces(self._state):
@@ -329,9 +352,9 @@ class Mirror:
             self.rules_read += 1
         planner = Planner(self.root, self._filter, watcher, self._state, self._left_out)
         if changes.rescan:
-            return await _in_thread(lambda: planner.full(buffers))
+            return await in_thread(lambda: planner.full(buffers))
         if changes.trees or len(changes.paths) > _INLINE_PATHS:
-            return await _in_thread(lambda: planner.some(changes.paths, changes.trees, buffers))
+            return await in_thread(lambda: planner.some(changes.paths, changes.trees, buffers))
         return planner.some(changes.paths, changes.trees, buffers)
 
     def _hold(self, plan: Plan) -> None:
@@ -352,7 +375,7 @@ class Mirror:
         inline = len(plan.files) <= _INLINE_PATHS and sum(f.st_size for _, f in plan.files if f) <= _INLINE_BYTES
 
         async def following() -> Batch | None:
-            return next(batches, None) if inline else await _in_thread(lambda: next(batches, None))
+            return next(batches, None) if inline else await in_thread(lambda: next(batches, None))
 
         full_disk = ""
         batch = await following()
@@ -392,12 +415,16 @@ class Mirror:
         if result.unlisted:
             failed = set(batch.seen)
         refused = {failure.path for failure in result.failed if failure.code == Conflict.code}
+        if self._stands:
+            why = {failure.path: failure.message for failure in result.failed}
+            self._not_over |= {path: why.get(path, "not written") for path in failed}
+            refused = set()
         settled = await self._settle(batch, refused, target) if refused else {}
         failed -= settled.keys()
         for failure in result.failed:
-            if failure.path in failed and failure.path not in self.contested:
+            if failure.path in failed and failure.path not in self.contested and failure.path not in self._stands:
                 self._left_out[failure.path] = f"not written: {failure.message}"
-        self._changes.paths |= (failed - self.contested.keys()) | batch.again
+        self._changes.paths |= (failed - self.contested.keys() - self._stands.keys()) | batch.again
         for path in batch.seen.keys() - failed:
             self.contested.pop(path, None)
         self._state.record({path: seen for path, seen in batch.seen.items() if path not in failed} | settled)
@@ -414,14 +441,17 @@ class Mirror:
 
     async def _settle(self, batch: Batch, refused: set[str], target: Target) -> dict[str, Seen | None]:
         """What the agent refused to write over because the sandbox had changed it."""
-        reconciler = Reconciler(self.root, self._state, self.blobs, self.inside, _in_thread)
+        reconciler = Reconciler(self.root, self._state, self.blobs, self.inside, in_thread)
         settled: dict[str, Seen | None] = {}
+        stands = await target.look(self.root, sorted(refused))
         for item in [item for item in batch.items if item.entry.path in refused]:
             path = item.entry.path
             try:
-                settled[path] = await reconciler.settle(target, item, batch.seen[path])
+                settled[path] = await reconciler.settle(target, item, batch.seen[path], stands[path])
             except Contested as why:
                 self.contested[path] = str(why)
+                # For certain not written: should the sandbox make the same text, it is its own.
+                self._state.record({path: self._state.entries.get(path)})
         return settled
 
     def _keep(self, batch: Batch) -> None:
@@ -433,7 +463,7 @@ class Mirror:
                 self.blobs.put(seen.digest, data)
 
 
-async def _in_thread(work: Callable[[], T], stop: Callable[[], None] = lambda: None) -> T:
+async def in_thread(work: Callable[[], T], stop: Callable[[], None] = lambda: None) -> T:
     """Run `work` in a worker thread and never leave it behind: cancelled, this calls `stop` and waits for its end.
 
     What `work` uses is guarded by the mirror's lock alone, so it must not go on when that is released.
@@ -455,4 +485,4 @@ async def _finished(future: asyncio.Future[T], stop: Callable[[], None] = lambda
         raise asyncio.CancelledError
 
 
-__all__ = ["LARGE", "Mirror"]
+__all__ = ["LARGE", "Mirror", "in_thread"]

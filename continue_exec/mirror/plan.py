@@ -161,7 +161,7 @@ class Planner:
         # Only what is known to have come from here is ever deleted: a folder that the agent had to make for an editor's
         # file or for what an include pattern names stays, as the sandbox may have put things in it.
         for path in candidates:
-            if path in written or path in tree.folders or path in needed:
+            if path in written or path in tree.folders or (path in needed and entries[path].kind == "d"):
                 continue
             if _at_or_below(path, gone) or (_at_or_below(path, walked) and not _at_or_below(path, tree.unread)):
                 plan.deletes.append(path)

@@ -53,7 +53,7 @@ class Seen(NamedTuple):
     def was(self) -> str:
         """What stands inside, in the words of `PushEntry.was`, if nothing there has changed since."""
         if self.kind == "f":
-            return f"f:{self.size}:{self.inside_ns}"
+            return f"f:{self.size}:{self.inside_ns}:{self.mode:o}"
         return "d" if self.kind == "d" else f"l:{self.digest.hex()}"
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from ..errors import Conflict
 from .filter import TEMPORARY
 from .folder import Gone, digest_of
+from .homecoming import NOT_MADE, TAKEN, Note
 from .state import digest
 
 _NOREPLACE, _EXCHANGE = 1, 2
@@ -28,6 +29,9 @@ Standing = tuple[str, bytes]
 
 ABSENT: Standing = ("", b"")
 """Kind and digest of a path that is not there."""
+
+ASIDE = ".old.tmp"
+"""Ends the name of what stood there, for a moment, on file systems that cannot exchange two names."""
 
 _UNKNOWN: Standing = ("?", b"")
 """What changes, or cannot be read: never what was expected."""
@@ -79,7 +83,7 @@ def put(folder: int, made: str, name: str, path: str, expected: Standing) -> Non
         except FileExistsError:
             raise Conflict(f"{path} has come into being on the host") from None
         return
-    ours = _identity(folder, made)
+    ours = identity(folder, made)
     try:
         _rename(folder, made, name, _EXCHANGE)
     except FileNotFoundError:
@@ -88,7 +92,7 @@ def put(folder: int, made: str, name: str, path: str, expected: Standing) -> Non
         return
     try:
         _rename(folder, made, name, _EXCHANGE)
-        if _identity(folder, made) == ours:
+        if identity(folder, made) == ours:
             raise Conflict(f"{path} has changed on the host")
         # Saved over ours meanwhile: the newest belongs there, and what was before it is kept.
         _rename(folder, made, name, _EXCHANGE)
@@ -98,8 +102,11 @@ def put(folder: int, made: str, name: str, path: str, expected: Standing) -> Non
     raise Conflict(f"{path} was being changed on the host", hint=f"What stood there before is beside it, as {kept}.")
 
 
-def take(folder: int, name: str, path: str, expected: Standing) -> None:
+def take(folder: int, name: str, taken: str, path: str, expected: Standing) -> None:
     """Delete what is at a name: a file or link, or an empty folder. What is not there is deleted already.
+
+    Args:
+        taken: a temporary name for it.
 
     Raises:
         Conflict: something else than `expected` stands there, or the folder is not empty. It stays.
@@ -113,7 +120,6 @@ def take(folder: int, name: str, path: str, expected: Standing) -> None:
         except OSError as error:
             raise Conflict(f"{path} cannot be removed: {error.strerror}") from None
         return
-    taken = temporary()
     try:
         _rename(folder, name, taken, _NOREPLACE)
     except FileNotFoundError:
@@ -157,7 +163,42 @@ def discard(folder: int, made: str) -> None:
         pass
 
 
-def _identity(folder: int, name: str) -> tuple[int, int]:
+def put_in_order(folder: int, name: str, left: str, note: Note) -> str:
+    """What a crash left under the temporary name `left`; returns the name under which it had to be kept, if it had to.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    try:
+        inode = identity(folder, left)[1]
+    except FileNotFoundError:
+        return ""
+    ours = note.inode != TAKEN and note.inode in (NOT_MADE, inode)
+    reviewed = standing(folder, left) == (note.kind, bytes.fromhex(note.digest))
+    there = identity(folder, name)[1] if standing(folder, name) != ABSENT else 0
+    if ours or (reviewed and (note.inode == TAKEN or there)):
+        discard(folder, left)
+        return ""
+    if note.inode != TAKEN and there == note.inode:
+        _rename(folder, left, name, _EXCHANGE)
+        discard(folder, left)
+        return ""
+    shown = name
+    while True:
+        try:
+            _rename(folder, left, shown, _NOREPLACE)
+        except FileExistsError:
+            shown = f"{name}.kept-{secrets.token_hex(3)}"
+            continue
+        return shown if shown != name else ""
+
+
+def identity(folder: int, name: str) -> tuple[int, int]:
+    """Device and inode.
+
+    Raises:
+        OSError: nothing is there.
+    """
     found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     return found.st_dev, found.st_ino
 
@@ -180,7 +221,7 @@ def _rename(folder: int, old: str, new: str, flag: int) -> None:
             raise OSError(number, os.strerror(number), new)
     if flag == _EXCHANGE:
         # Three renames: for a moment the place is empty, and what comes there then is not replaced.
-        aside = temporary()
+        aside = old + ASIDE
         os.rename(new, aside, src_dir_fd=folder, dst_dir_fd=folder)
         try:
             _rename_to_nothing(folder, old, new)

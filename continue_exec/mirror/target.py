@@ -23,8 +23,9 @@ class Target(Protocol):
         """
         ...
 
-    async def look(self, root: str, path: str) -> str:
-        """What stands at a path below `root` inside, in the words of `PushEntry.was`.
+    async def look(self, root: str, paths: Iterable[str]) -> dict[str, str]:
+        """What stands at paths below `root` inside, in the words of `PushEntry.was`. As programs there see it: the
+        same files as the host sees them may have other times.
 
         Raises:
             ContinueExecError: it cannot be said.

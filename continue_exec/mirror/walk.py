@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from .filter import Filter, Scope, Verdict
@@ -43,10 +43,19 @@ class Tree:
     """Folders that could not be read: nothing is known of what is below."""
 
 
-def walk(root: str, start: str, rules: Filter, watcher: Watcher, left_out: LeftOut, tree: Tree) -> None:
+def walk(
+    root: str,
+    start: str,
+    rules: Filter,
+    watcher: Watcher,
+    left_out: LeftOut,
+    tree: Tree,
+    each: Callable[[], None] = lambda: None,
+) -> None:
     """Add to `tree` what is mirrored at and below `start`, which is a folder that is mirrored itself.
 
-    Each folder is watched before it is read, so that nothing that appears meanwhile is missed.
+    Each folder is watched before it is read, so that nothing that appears meanwhile is missed. `each` is called when
+    one has been read; what is in the tree by then may be taken out.
     """
     todo = [start]
     while todo:
@@ -65,6 +74,7 @@ def walk(root: str, start: str, rules: Filter, watcher: Watcher, left_out: LeftO
             continue
         scope = rules.scope(rel, {entry.name for entry in entries})
         _entries(entries, rules, scope, tree, left_out, todo)
+        each()
 
 
 def _entries(

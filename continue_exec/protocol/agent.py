@@ -25,6 +25,9 @@ INITIAL_CREDIT = 1 << 20
 SOCKET_DIR = "/run/continue-exec"
 """Where the host's folder of sockets is bound (read-only) inside."""
 
+BIND_DIR = "/.continue-exec/host"
+"""Where the driver shows folders of the host, each read-only under a name of its own."""
+
 EGRESS_PORT = 3128
 """The agent's relay listens on 127.0.0.1 at this port inside; each connection is joined to egress.sock."""
 
@@ -173,8 +176,9 @@ class PushEntry(Model):
     was: str = Field(
         default="",
         description="what must be at the path now, else the entry fails with `conflict` and nothing is touched: `-` "
-        "nothing, `f:SIZE:MTIME_NS` a file, `l:HEX` a link (the first 16 bytes of its target's SHA-256), `d` a folder "
-        "(`delete` removes it only if it is empty; one that is not stays, which is no failure); empty: anything",
+        "nothing, `f:SIZE:MTIME_NS:MODE` a file (MODE octal), `l:HEX` a link (the first 16 bytes of its target's "
+        "SHA-256), `d` a folder (`delete` removes it only if it is empty, one that is not stays, which is no failure; "
+        "a file or link takes the place of an empty one only); empty: anything",
     )
 
 

@@ -252,6 +252,9 @@ COMMANDS: dict[str, str] = {
     "continue-exec.runSnippet": "continueExec/runSnippet",
     "continue-exec.cancel": "continueExec/cancel",
     "continue-exec.runs": "continueExec/runs",
+    "continue-exec.changes": "continueExec/changes",
+    "continue-exec.apply": "continueExec/apply",
+    "continue-exec.discard": "continueExec/discard",
     "continue-exec.doctor": "continueExec/doctor",
 }
 """`workspace/executeCommand` names and the requests they stand for. The one argument is the request's parameters."""

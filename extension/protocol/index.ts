@@ -26,6 +26,7 @@ export interface Template {
 export const SANDBOX_STATES = [
   "creating",
   "running",
+  "standby",
   "stopped",
   "failed",
   "removed",
@@ -981,5 +982,8 @@ export const LSP_COMMANDS = {
   "continue-exec.runSnippet": "continueExec/runSnippet",
   "continue-exec.cancel": "continueExec/cancel",
   "continue-exec.runs": "continueExec/runs",
+  "continue-exec.changes": "continueExec/changes",
+  "continue-exec.apply": "continueExec/apply",
+  "continue-exec.discard": "continueExec/discard",
   "continue-exec.doctor": "continueExec/doctor",
 } as const;

@@ -61,8 +61,8 @@ func (a *agent) ring(line string) {
 			log.Printf("doorbell: dial: %v", err)
 		}
 	case line == "hangup":
+		a.relays.closeAll() // first: the host saves our memory as soon as the connection ends
 		a.hangup()
-		a.relays.closeAll()
 	case line == "":
 	default:
 		log.Printf("doorbell: a line is ignored: %.100q", line)

@@ -182,7 +182,7 @@ func (p *pusher) other(folder *folder, name, path string, entry *wire.PushEntry)
 
 // file hands a small file to a writer, and writes a large one as it arrives.
 func (p *pusher) file(folder *folder, name, path string, entry *wire.PushEntry) error {
-	if p.folders.known(path) != nil && entry.Was == wasAnything { // a folder so far
+	if p.folders.known(path) != nil && (entry.Was == wasAnything || entry.Was == wasFolder) { // a folder so far
 		p.writers.wait()
 		p.folders.forget(path)
 	}

@@ -55,7 +55,8 @@ func whatIs(folder int, name string) (string, error) {
 	}
 	switch found.Mode & syscall.S_IFMT {
 	case syscall.S_IFREG:
-		return "f:" + strconv.FormatInt(found.Size, 10) + ":" + strconv.FormatInt(found.Mtim.Nano(), 10), nil
+		return "f:" + strconv.FormatInt(found.Size, 10) + ":" + strconv.FormatInt(found.Mtim.Nano(), 10) +
+			":" + strconv.FormatUint(uint64(found.Mode&0o7777), 8), nil
 	case syscall.S_IFDIR:
 		return wasFolder, nil
 	case syscall.S_IFLNK:

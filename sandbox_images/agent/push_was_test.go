@@ -21,7 +21,7 @@ func (h *host) as(path string) string {
 	h.Helper()
 	found, err := os.Lstat(path)
 	h.must(err)
-	return fmt.Sprintf("f:%d:%d", found.Size(), found.ModTime().UnixNano())
+	return fmt.Sprintf("f:%d:%d:%o", found.Size(), found.ModTime().UnixNano(), found.Mode().Perm())
 }
 
 // conflicts pushes one entry that must be refused, and changes nothing.
@@ -44,12 +44,12 @@ func TestPushOnlyOverWhatIsKnown(t *testing.T) {
 	h.must(os.Symlink("file", at("link")))
 
 	h.conflicts(root, file("file", "new").was("-"))
-	h.conflicts(root, file("file", "new").was("f:4:1"))
+	h.conflicts(root, file("file", "new").was("f:4:1:644"))
 	h.conflicts(root, file("file", "new").was("d"))
-	h.conflicts(root, file("gone", "new").was("f:4:1"))
-	h.conflicts(root, file("nowhere/gone", "new").was("f:4:1"))
+	h.conflicts(root, file("gone", "new").was("f:4:1:644"))
+	h.conflicts(root, file("nowhere/gone", "new").was("f:4:1:644"))
 	h.conflicts(root, file("full", "new").was("-"))
-	h.conflicts(root, other("delete", "file").was("f:3:3"))
+	h.conflicts(root, other("delete", "file").was("f:3:3:644"))
 	h.conflicts(root, other("delete", "link").was("l:elsewhere"))
 	h.conflicts(root, other("dir", "file").was("-"))
 	h.conflicts(root, link("link", "new").was("l:elsewhere"))
@@ -66,7 +66,7 @@ func TestPushOnlyOverWhatIsKnown(t *testing.T) {
 		other("dir", "full").was("-"),
 		other("delete", "full").was("d"),
 		other("delete", "empty").was("d"),
-		other("delete", "never").was("f:1:1"),
+		other("delete", "never").was("f:1:1:644"),
 	)
 	if len(got.Failed) != 0 {
 		t.Fatalf("%+v", got)
@@ -114,4 +114,32 @@ func TestWhatAppearsAfterTheCheckStays(t *testing.T) {
 		t.Error(err)
 	}
 	h.holds(at("folder"), "new")
+}
+
+func TestPushWritesInPlaceOfAnEmptyFolderOnly(t *testing.T) {
+	h := newHost(t)
+	root := filepath.Join(h.folder, "root")
+	at := func(name string) string { return filepath.Join(root, name) }
+	h.must(os.MkdirAll(at("full/below"), 0o755))
+	h.must(os.MkdirAll(at("empty"), 0o755))
+	h.must(os.WriteFile(at("full/below/own"), []byte("own"), 0o644))
+	h.conflicts(root, file("full", "new").was("d"))
+	h.conflicts(root, link("full", "new").was("d"))
+	h.holds(at("full/below/own"), "own")
+	if got := h.push(root, file("empty", "new").was("d")); len(got.Failed) != 0 {
+		t.Fatalf("%+v", got)
+	}
+	h.holds(at("empty"), "new")
+}
+
+func TestPushSeesAModeThatWasChangedInside(t *testing.T) {
+	h := newHost(t)
+	root := filepath.Join(h.folder, "root")
+	h.must(os.MkdirAll(root, 0o755))
+	path := filepath.Join(root, "run.sh")
+	h.must(os.WriteFile(path, []byte("old"), 0o644))
+	was := h.as(path)
+	h.must(os.Chmod(path, 0o755))
+	h.conflicts(root, file("run.sh", "new").was(was))
+	h.holds(path, "old")
 }

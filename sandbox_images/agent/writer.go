@@ -10,9 +10,9 @@ import (
 const (
 	// chunkSize is the largest payload that data is cut into: large enough to cost little per byte, small enough
 	// that nobody waits long for their turn.
-	chunkSize = 128 << 10
+	chunkSize = 256 << 10
 	// batchSize bounds what one writev carries of data, in bytes: a control frame waits for at most this much.
-	batchSize = 256 << 10
+	batchSize = 512 << 10
 	// controlRoom is how many bytes of control frames may wait before notifications do.
 	controlRoom = 256 << 10
 )

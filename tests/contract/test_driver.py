@@ -97,6 +97,15 @@ async def test_destroy_removes_every_file(driver: Driving) -> None:
     assert await driver.left() == []
 
 
+async def test_without_the_capability_nothing_is_filled(driver: Driving) -> None:
+    if driver.place.driver == "fake":
+        assert "first-files" not in await driver.do("capabilities")
+        started = await driver.do("start", fill={f"{driver.spec['workspace']}/first": "first"})
+        assert started["filled"] == []
+    else:
+        assert "first-files" in await driver.do("capabilities")
+
+
 async def test_no_check_fails_where_the_suite_passes(driver: Driving) -> None:
     checks = await driver.do("check")
 
@@ -107,6 +116,79 @@ async def test_no_check_fails_where_the_suite_passes(driver: Driving) -> None:
 
 
 # -- what only a driver with isolation can promise ---------------------------------------------------------------------
+
+
+WORKSPACES = ["/opt/team/project", "/usr/local/src/project", "/root/project", "/srv/a b/c,d:e\\f", "/tmp/ünï/x"]
+
+
+@pytest.mark.parametrize("workspace", ["", *WORKSPACES])
+async def test_first_files_are_as_if_written_inside(gvisor: Driving, workspace: str) -> None:
+    assert "first-files" in await gvisor.do("capabilities")
+    workspace = gvisor.spec["workspace"] = workspace or gvisor.spec["workspace"]
+    texts = {f"{workspace}/first": "first\n", "/etc/new/conf": "conf\n", "/usr/local/bin/x": "x", "/bin/x": "x"}
+
+    started = await gvisor.do("start", fill=texts)
+    assert (started["filled"], started["nowhere"]) == (
+        [f"{workspace}/first", "/etc/new/conf"],
+        ["/usr/local/bin/x", "/bin/x"],
+    )
+    result = await gvisor.sh(
+        "cat first /etc/new/conf && stat -c '%a %u %g' . /etc/new /etc /root /tmp /srv && stat -c '%u %g' first"
+        " && echo more >> first && mkdir sub && mv first sub && rm /etc/new/conf && touch /etc/new/other ../beside"
+    )
+    assert result.stdout.split("\n")[:2] == ["first", "conf"], result.stderr
+    modes = ["755 0 0", "755 0 0", "755 0 0", "700 0 0", "1777 0 0", "755 0 0", "0 0"]
+    assert (result.stdout.splitlines()[2:], result.code) == (modes, 0), result.stderr
+
+    await gvisor.do("stop")
+    again = await gvisor.do("start", fill=texts)
+    assert again["filled"] == again["nowhere"] == [], "it has run: its files are its own"
+    result = await gvisor.sh("cat sub/first; ls /etc/new; rm -r sub && ls -A")
+    assert (result.stdout, result.code) == ("first\nmore\nother\n", 0), result.stderr
+
+
+async def test_a_first_mirror_is_roots_inside_and_as_it_was(gvisor: Driving) -> None:
+    host = Path(gvisor.spec["folder"]).parent / "host"
+    for folder in (host, host / "closed", host / "plain"):
+        folder.mkdir()
+    (host / "closed" / "f").write_text("f")
+    (host / "plain" / "run").write_text("#!/bin/sh\necho ran\n")
+    (host / "plain" / "run").chmod(0o555)
+    (host / "plain" / "g").write_text("g")
+    (host / "plain" / "g").chmod(0o604)
+    (host / "link").symlink_to("plain/g")
+    (host / "closed").chmod(0o511)
+    if gvisor.user is not None and os.geteuid() == 0:
+        for path in (host, *host.rglob("*")):
+            os.chown(path, gvisor.user.uid, gvisor.user.gid, follow_symlinks=False)
+
+    await gvisor.do("start", mirror=str(host))
+
+    result = await gvisor.sh("find . -mindepth 1 -printf '%p %y %m %U %G %l\n' | sort; plain/run; cat link closed/f")
+    assert result.stdout.splitlines() == [
+        "./closed d 511 0 0 ",
+        "./closed/f f 644 0 0 ",
+        "./link l 777 0 0 plain/g",
+        "./plain d 755 0 0 ",
+        "./plain/g f 604 0 0 ",
+        "./plain/run f 555 0 0 ",
+        "ran",
+        "gf",
+    ], result.stderr
+    result = await gvisor.sh("rm -r closed && echo more >> plain/run && mv plain other && chown 0:0 other/g && ls -A")
+    assert result.stdout.split() == ["link", "other"], result.stderr
+
+
+async def test_first_files_that_were_interrupted_are_begun_anew(gvisor: Driving) -> None:
+    workspace = gvisor.spec["workspace"]
+    assert await gvisor.do("start", fill={f"{workspace}/half": "half", f"{workspace}/rest": None}) == "stalled"
+    await gvisor.kill()
+
+    await gvisor.open()
+    started = await gvisor.do("start", fill={f"{workspace}/whole": "whole"})
+
+    assert started["filled"] == [f"{workspace}/whole"]
+    assert (await gvisor.run("ls", "-A")).stdout == "whole\n"
 
 
 @pytest.mark.parametrize("victim", ["runsc-sandbox", "runsc-gofer"])
@@ -218,6 +300,16 @@ async def test_the_host_stays_as_it_is(gvisor: Driving) -> None:
     assert (await gvisor.run("cat", "/usr/local/bin/cexec-probe")).stdout == "mine\n"
 
 
+async def test_a_program_finds_its_locale_in_one_file(gvisor: Driving) -> None:
+    """From a folder it takes seventy system calls, a third of a short command (docs/reference/performance.md)."""
+    await gvisor.do("start")
+
+    result = await gvisor.sh("locale charmap; grep -o '/usr/lib/locale/.*' /proc/self/maps | sort -u")
+
+    assert result.stdout == "UTF-8\n/usr/lib/locale/locale-archive\n"
+    assert (await gvisor.sh("echo >> /usr/lib/locale/locale-archive && echo ok")).stdout == "ok\n"
+
+
 @pytest.mark.parametrize("path", ["/", "/usr", "/etc", "/root", "/tmp", "/proc/x", "/dev/shm/x", "/run/continue-exec"])
 async def test_a_workspace_in_the_machines_own_place_is_refused(gvisor: Driving, path: str) -> None:
     gvisor.spec["workspace"] = path
@@ -228,9 +320,7 @@ async def test_a_workspace_in_the_machines_own_place_is_refused(gvisor: Driving,
     assert await gvisor.left() == []
 
 
-@pytest.mark.parametrize(
-    "workspace", ["/opt/team/project", "/usr/local/src/project", "/srv/a b/c,d:e\\f", "/tmp/ünï/x"]
-)
+@pytest.mark.parametrize("workspace", WORKSPACES)
 async def test_a_workspace_anywhere_else_has_its_own_path_and_is_empty(gvisor: Driving, workspace: str) -> None:
     gvisor.spec["workspace"] = workspace
 
@@ -303,3 +393,77 @@ async def test_two_starts_at_once_are_one_after_the_other(gvisor: Driving) -> No
 
     assert first["pid"] != second["pid"]
     assert len(gvisor.host_processes("runsc-sandbox")) == 1
+
+
+def shown(gvisor: Driving) -> Path:
+    """A folder of the host that the next start shows at /.continue-exec/host/it."""
+    folder = gvisor.home.folder / "shown"
+    (folder / "info").mkdir(parents=True)
+    (folder / "file").write_text("as it was")
+    (folder / "info/links").write_text("/home/elsewhere")
+    for path in (folder, *folder.rglob("*")):
+        if gvisor.user is not None and os.geteuid() == 0:
+            os.chown(path, gvisor.user.uid, gvisor.user.gid)
+    gvisor.spec["binds"] = [[str(folder), "it", ["info/links"]], ["/nowhere/at/all", "missing", []]]
+    return folder
+
+
+async def test_a_folder_of_the_host_is_shown_as_it_is_at_any_moment(gvisor: Driving) -> None:
+    folder = shown(gvisor)
+    await gvisor.do("start")
+    look = "cd /.continue-exec/host; cat it/file it/new; wc -c < it/info/links; ls -A missing | wc -l"
+
+    assert (await gvisor.sh(look)).stdout.split("\n") == ["as it was0", "0", ""]
+    # What was missed before is seen now; a replaced file is the new one.
+    (folder / "new").write_text(" and new")
+    (folder / "other").write_text("changed")
+    (folder / "other").rename(folder / "file")
+    assert (await gvisor.sh(look)).stdout.split("\n") == ["changed and new0", "0", ""]
+
+    gvisor.spec["binds"] = []
+    await gvisor.do("start")
+    assert (await gvisor.sh("ls -A /.continue-exec/host")).stdout == ""
+
+
+async def test_a_shown_folder_cannot_be_written(gvisor: Driving) -> None:
+    folder = shown(gvisor)
+    os.chmod(folder, 0o777)
+    os.chmod(folder / "file", 0o666)
+    await gvisor.do("start")
+
+    # As root with every right inside: append, empty (O_TRUNC), replace, delete, new, mode, times, links, devices.
+    await gvisor.sh(
+        "cd /.continue-exec/host/it; echo x >> file; : > file; echo x > other; mv other file; rm -rf file info;"
+        " touch new file; mkdir folder; chmod 777 info; ln -s / link; ln file hard; mknod pipe p; cp /bin/sh file;"
+        " truncate -s 0 file; dd if=/dev/zero of=file count=1; mount -o remount,rw /.continue-exec/host;"
+        " unshare -Urm sh -c 'mount -o remount,rw,bind /.continue-exec/host/it; echo x > file; : > file'"
+    )
+    script = (
+        "import os\n"
+        "for flags in (os.O_RDWR, os.O_WRONLY | os.O_TRUNC, os.O_RDONLY | os.O_TRUNC, os.O_RDWR | os.O_CREAT):\n"
+        "    try: os.write(os.open('/.continue-exec/host/it/file', flags), b'x')\n"
+        "    except OSError: pass\n"
+        "fd = os.open('/.continue-exec/host/it/file', os.O_RDONLY)\n"
+        "try: os.write(os.open(f'/proc/self/fd/{fd}', os.O_RDWR | os.O_TRUNC), b'x')\n"
+        "except OSError: pass\n"
+        "try: os.ftruncate(fd, 0)\n"
+        "except OSError: pass\n"
+        "print('tried')\n"
+    )
+    assert (await gvisor.run("python3", "-c", script)).stdout == "tried\n"
+
+    assert (folder / "file").read_text() == "as it was"
+    assert sorted(os.listdir(folder)) == ["file", "info"]
+    assert os.listdir(folder / "info") == ["links"]
+    assert (folder / "file").stat().st_mode & 0o777 == 0o666
+
+
+async def test_a_shown_folder_cannot_be_left_upwards(gvisor: Driving) -> None:
+    folder = shown(gvisor)
+    (folder.parent / "secret").write_text("secret")
+    (folder / "link").symlink_to("../secret")
+    await gvisor.do("start")
+
+    result = await gvisor.sh("cd /.continue-exec/host/it; cat ../secret link ../../secret; ls ..")
+
+    assert result.stdout.split() == ["it", "missing"]

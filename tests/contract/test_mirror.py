@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from continue_exec.app import agent_binary
 from continue_exec.mirror.filter import IgnoreRules
 from continue_exec.mirror.inotify import InotifyWatcher
 from continue_exec.mirror.mirror import Mirror
@@ -182,7 +183,7 @@ STEPS = st.one_of(
 )
 
 
-async def play(world: World, turns: list[list[Step]], restarts: list[bool]) -> None:
+async def play(world: World, turns: list[list[Step]], restarts: list[bool], seeded: bool) -> None:
     await world.mirror.start()
     try:
         for turn, restart in zip(turns, restarts, strict=False):
@@ -190,6 +191,10 @@ async def play(world: World, turns: list[list[Step]], restarts: list[bool]) -> N
                 with suppress(OSError):
                     step(world)
             world.unlink()
+            if seeded:
+                # The first mirror is written on the host: what is there then must not be told from what was pushed.
+                seeded = False
+                await world.mirror.seed(agent_binary(), world.target.folder)
             if restart:
                 await world.restart()
             await world.check()
@@ -204,10 +209,11 @@ async def play(world: World, turns: list[list[Step]], restarts: list[bool]) -> N
     exact=st.sampled_from([True, True, False]),
     thorough=st.booleans(),
     git=st.sampled_from([True, True, False]),
+    seeded=st.booleans(),
 )
 def test_the_target_holds_what_git_says(
-    turns: list[list[Step]], restarts: list[bool], exact: bool, thorough: bool, git: bool
+    turns: list[list[Step]], restarts: list[bool], exact: bool, thorough: bool, git: bool, seeded: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as base:
         watcher: Callable[[str], Watcher] = InotifyWatcher if exact else lambda _: NoWatcher("")
-        asyncio.run(play(World(Path(base), watcher, thorough, git), turns, restarts))
+        asyncio.run(play(World(Path(base), watcher, thorough, git), turns, restarts, seeded))

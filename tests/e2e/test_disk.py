@@ -61,6 +61,18 @@ async def test_a_sandbox_that_fills_its_disk(small: tuple[Client, Path], workspa
     assert (await client.sandbox_get(sandbox_id=sandbox.id)).state == "running"
 
 
+async def test_a_first_mirror_without_room(small: tuple[Client, Path], workspace: Path) -> None:
+    client, home = small
+    (workspace / "more.bin").write_bytes(os.urandom(170 * MIB))
+    with pytest.raises(ContinueExecError) as refused:
+        await client.execute(["true"], workspace=workspace)
+    assert refused.value.code == "disk_full" and refused.value.hint
+    assert (await client.sandbox_list()).sandboxes == (), "nothing half made stays"
+    assert list((home / "sandboxes").glob("*/upper")) == []
+    (workspace / "more.bin").write_bytes(b"little")
+    assert (await client.execute(["cat", "more.bin"], workspace=workspace)).stdout == b"little"
+
+
 async def test_output_that_finds_no_room_is_counted_and_the_end_is_told(
     small: tuple[Client, Path], workspace: Path
 ) -> None:

@@ -13,25 +13,10 @@ import pytest
 from continue_exec import paths
 from continue_exec.client import Client
 from continue_exec.protocol.frames import Kind
-from tests.support.engines import RealEngine
+from tests.support.engines import RealEngine, kill_engine
 
 COUNT = "i=0; while [ $i -lt 60 ]; do echo $i; i=$((i+1)); sleep 0.05; done"
 EXPECTED = b"".join(b"%d\n" % n for n in range(60))
-
-
-async def kill_engine(client: Client) -> None:
-    """As by the OOM killer: with -9, and wait until the kernel is done with it."""
-    pid = (await client.engine_status()).pid
-    fd = os.pidfd_open(pid)
-    try:
-        os.kill(pid, signal.SIGKILL)
-        loop = asyncio.get_running_loop()
-        gone = loop.create_future()
-        loop.add_reader(fd, gone.set_result, None)
-        await gone
-        loop.remove_reader(fd)
-    finally:
-        os.close(fd)
 
 
 def sandbox_processes(sandbox_id: str) -> list[int]:

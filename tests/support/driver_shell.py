@@ -2,7 +2,8 @@
 
     argv     driver (`runsc` or `fake`), folder for the template's layers, path of runsc or ""
     stdin    {"do": "start", "spec": {...}} per line; also connect, stop, destroy, check, capabilities, and
-             run (argv in the sandbox, through the real agent)
+             run (argv in the sandbox, through the real agent); start may have `fill`, path inside →
+             text, and `mirror`, a folder whose files are to be the workspace's, by the mirror
     stdout   {"ok": ...} or {"error": {...}} per line
 
 It uses nothing of the tests, because the ordinary user may not be able to read them: it is given as `python -c`.
@@ -13,15 +14,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from continue_exec.agent.connection import AgentConnection
-from continue_exec.drivers.base import Driver, Machine, SandboxSpec
+from continue_exec.drivers.base import Bind, Driver, Machine, SandboxSpec
 from continue_exec.drivers.fake import FakeDriver
 from continue_exec.drivers.runsc import RunscDriver
 from continue_exec.errors import ContinueExecError
+from continue_exec.mirror.filter import IgnoreRules
+from continue_exec.mirror.mirror import Mirror
+from continue_exec.mirror.state import MirrorState
 from continue_exec.model import Limits
 from continue_exec.protocol.agent import Exec, Exited
 from continue_exec.protocol.frames import Kind
@@ -51,7 +56,8 @@ class Sink:
 
 def spec_of(body: dict[str, Any]) -> SandboxSpec:
     folders = {name: Path(body[name]) for name in ("folder", "sockets", "workspace", "agent")}
-    return SandboxSpec(sandbox_id=body["sandbox_id"], limits=Limits(**body["limits"]), **folders)
+    binds = tuple(Bind(Path(source), name, tuple(hidden)) for source, name, hidden in body.get("binds", ()))
+    return SandboxSpec(sandbox_id=body["sandbox_id"], limits=Limits(**body["limits"]), binds=binds, **folders)
 
 
 def machine_of(machine: Machine | None) -> dict[str, Any] | None:
@@ -77,6 +83,33 @@ async def run(machine: Machine, spec: SandboxSpec, argv: list[str]) -> dict[str,
         await connection.close()
 
 
+class Filler:
+    """A `Fill`. A text of None: it stalls there, for ever."""
+
+    def __init__(self, spec: SandboxSpec, texts: dict[str, str | None], mirrored: str) -> None:
+        self.spec = spec
+        self.texts = texts
+        self.mirrored = mirrored
+        self.filled: list[str] = []
+        self.nowhere: list[str] = []
+
+    async def __call__(self, place: Callable[[Path], Path | None]) -> None:
+        for path, text in self.texts.items():
+            if text is None:
+                print(json.dumps({"ok": "stalled"}), flush=True)
+                await asyncio.Event().wait()
+            elif (folder := place(Path(path).parent)) is None:
+                self.nowhere.append(path)
+            else:
+                (folder / Path(path).name).write_text(text or "")
+                self.filled.append(path)
+        if self.mirrored and (folder := place(self.spec.workspace)) is not None:
+            mirror = Mirror(Path(self.mirrored), IgnoreRules(), MirrorState(self.spec.folder.parent / "mirror.state"))
+            await mirror.start()
+            await mirror.seed(self.spec.agent, folder)
+            await mirror.stop()
+
+
 async def do(driver: Driver, order: dict[str, Any]) -> Any:
     verb = order["do"]
     if verb == "check":
@@ -85,16 +118,18 @@ async def do(driver: Driver, order: dict[str, Any]) -> Any:
         return sorted(driver.capabilities())
     spec = spec_of(order["spec"])
     if verb == "start":
-        return machine_of(await driver.start(spec))
+        filler = Filler(spec, order.get("fill", {}), order.get("mirror", ""))
+        machine = machine_of(await driver.start(spec, filler))
+        return {**(machine or {}), "filled": filler.filled, "nowhere": filler.nowhere} if "fill" in order else machine
     if verb == "connect":
         return machine_of(await driver.connect(spec))
     if verb == "stop":
         return await driver.stop(spec)
     if verb == "destroy":
         return await driver.destroy(spec)
-    machine = await driver.connect(spec)
-    assert machine is not None, "not up"
-    return await run(machine, spec, order["argv"])
+    found = await driver.connect(spec)
+    assert found is not None, "not up"
+    return await run(found, spec, order["argv"])
 
 
 async def main() -> None:

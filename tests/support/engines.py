@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -65,6 +67,21 @@ def stop() -> None:
         await client.engine_stop(force=True)
 
     _with_client(clear)
+
+
+async def kill_engine(client: Client) -> None:
+    """As by the OOM killer: with -9, and wait until the kernel is done with it."""
+    pid = (await client.engine_status()).pid
+    fd = os.pidfd_open(pid)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        loop = asyncio.get_running_loop()
+        gone = loop.create_future()
+        loop.add_reader(fd, gone.set_result, None)
+        await gone
+        loop.remove_reader(fd)
+    finally:
+        os.close(fd)
 
 
 def _with_client(act: Callable[[Client], Awaitable[T]]) -> T:

@@ -1,6 +1,7 @@
 """A stand-in for the engine: the method table over a Unix socket, commands run as plain local processes.
 
 For tests of the client and the CLI only; what counts is tests/e2e. It can be told to misbehave:
+`answers` (by method: a dict, an error, or a function of the parameters),
 `break_after` (cut the connection after so many frames), `before_start` (an event that a run waits for).
 """
 
@@ -138,6 +139,8 @@ class LocalEngine:
                 self._called.notify_all()
             if name in self.answers:
                 answer = self.answers[name]
+                if callable(answer):
+                    answer = answer(body)
                 if isinstance(answer, ContinueExecError):
                     raise answer
                 return web.json_response(answer, headers=headers)

@@ -32,7 +32,8 @@ class Editor:
 
     Attributes:
         notified: every notification received, in order.
-        asked: every request received from the sidecar, in order; each was answered with null.
+        asked: every request received from the sidecar, in order; each was answered with null, unless `answers` has
+            a function for its method.
         stray: answers with no id.
     """
 
@@ -40,6 +41,7 @@ class Editor:
         self.process = process
         self.notified: list[dict[str, Any]] = []
         self.asked: list[dict[str, Any]] = []
+        self.answers: dict[str, Callable[[Any], Any]] = {}
         self.stray: list[dict[str, Any]] = []
         self.order: list[str] = []
         self._events: dict[str, list[dict[str, Any]]] = {}
@@ -166,7 +168,8 @@ class Editor:
     def _take(self, message: dict[str, Any]) -> None:
         if "method" in message and "id" in message:
             self.asked.append(message)
-            self.send({"id": message["id"], "result": None})
+            answer = self.answers.get(message["method"])
+            self.send({"id": message["id"], "result": answer(message.get("params")) if answer else None})
         elif "method" in message:
             self.notified.append(message)
             self.order.append(message["method"])

@@ -17,7 +17,7 @@ from continue_exec.mirror.mirror import Mirror
 from continue_exec.mirror.portable import PortableWatcher
 from continue_exec.mirror.state import MirrorState, digest
 from continue_exec.mirror.watch import NoWatcher, Watcher
-from continue_exec.protocol.agent import PushEntry, PushFailure, PushItem, PushResult
+from continue_exec.protocol.agent import FileStat, PushEntry, PushFailure, PushItem, PushResult
 
 
 class DiskTarget:
@@ -59,10 +59,21 @@ class DiskTarget:
             else:
                 self._write(item)
         self.pushes.append(entries)
-        return PushResult(written=len(entries) - len(failed), failed=tuple(failed[:100]))
+        return PushResult(written=len(entries) - len(failed), failed=tuple(failed[:500]))
 
-    async def look(self, root: str, path: str) -> str:
-        return self._what(path)
+    async def look(self, root: str, paths: Iterable[str]) -> dict[str, str]:
+        return {path: self._what(path) for path in paths}
+
+    async def stat(self, path: str) -> FileStat:
+        """As the agent's, of a path below the folder."""
+        what = self._what(os.path.relpath(path, self.folder))
+        kind, _, rest = what.partition(":")
+        if kind == "f":
+            size, mtime_ns, mode = rest.split(":")
+            return FileStat(path=path, kind="file", size=int(size), mtime_ns=int(mtime_ns), mode=int(mode, 8))
+        if kind == "l":
+            return FileStat(path=path, kind="symlink", target=os.readlink(path))
+        return FileStat(path=path, kind={"-": "missing", "d": "dir"}.get(kind, "other"))
 
     def _what(self, rel: str) -> str:
         """What stands at a path, in the words of `PushEntry.was`. Links on the way are not followed."""
@@ -74,7 +85,7 @@ class DiskTarget:
         except OSError:
             return "-"
         if stat.S_ISREG(found.st_mode):
-            return f"f:{found.st_size}:{found.st_mtime_ns}"
+            return f"f:{found.st_size}:{found.st_mtime_ns}:{stat.S_IMODE(found.st_mode):o}"
         if stat.S_ISLNK(found.st_mode):
             return f"l:{digest(os.fsencode(os.readlink(path))).hex()}"
         return "d" if stat.S_ISDIR(found.st_mode) else "other"
@@ -82,9 +93,18 @@ class DiskTarget:
     def _may(self, entry: PushEntry) -> bool:
         """Whether what stands there is what the entry expects."""
         stands = self._what(entry.path)
+        if entry.was and entry.kind != "delete" and self._blocked(entry.path):
+            return False
+        if entry.kind in ("file", "symlink") and entry.was == stands == "d":
+            return not os.listdir(os.path.join(self.folder, entry.path))
         if entry.was in ("", stands) or (entry.kind == "delete" and stands == "-"):
             return True
         return entry.kind == "dir" and entry.was == "-" and stands == "d"
+
+    def _blocked(self, rel: str) -> bool:
+        """Whether something that is no folder stands on the way to a path."""
+        above = [os.path.join(self.folder, parent) for parent in map(str, Path(rel).parents) if parent != "."]
+        return any(os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path)) for path in above)
 
     def _write(self, item: PushItem) -> None:
         entry = item.entry

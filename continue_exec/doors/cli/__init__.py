@@ -10,6 +10,10 @@
     ndjson      events as the wire's JSON lines
     run         run, shell
     runs        attach, logs, ps, kill
+    changes     diff, and the line after a run; patch: changes as a unified diff; pager
+    apply       apply, discard, rewind; picking: hunk by hunk; ask: questions to a person
+    review      what diff, apply and discard share
+    preview     preview, and what follows run --preview
     sandboxes   ls, stop, rm, sync
     engine      status, engine
     doctor      doctor

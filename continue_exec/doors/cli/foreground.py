@@ -52,6 +52,16 @@ class Foreground:
         self._leave = asyncio.Event()
         self._failure: ContinueExecError | None = None
 
+    @property
+    def run_id(self) -> str:
+        """Of the run that is or was shown; empty if the engine has not said."""
+        return self._run_id
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal told us to end it."""
+        return bool(self._signals)
+
     async def run(self, method: str, params: Mapping[str, Any]) -> int:
         """Start (`run.stream`) or follow (`run.follow`) a run to its end.
 

@@ -35,6 +35,7 @@ def run_options(parser: common.Parser) -> None:
             "run --stdin -- wc -l < data.txt",
             "run --tty -- vim notes.txt",
             "run --detach --timeout 2h -- make",
+            "run --preview -- ./install.sh",
         ],
         codes="the command's own, 128 + N if signal N ended it; 127: no such command or toolchain",
     )
@@ -49,6 +50,9 @@ def run_options(parser: common.Parser) -> None:
     parser.add_argument("--detach", "-d", action="store_true", help="print the run's id and leave it running")
     parser.add_argument(
         "--no-sync", action="store_true", help="use what is inside, without the mirror: frees a full disk"
+    )
+    parser.add_argument(
+        "--preview", action="store_true", help="in a throwaway copy of the sandbox; then show what it did, and ask"
     )
     parser.add_argument("--title", default="", help="what to call it in lists")
     common.json_option(parser, "print events as JSON, one a line, instead of the output")
@@ -91,6 +95,7 @@ async def _start(options: Namespace, what: dict[str, Any], *, tty: bool) -> int:
             tty=terminal.size() if tty else None,
             sync=not getattr(options, "no_sync", False),
             title=getattr(options, "title", "shell"),
+            preview=getattr(options, "preview", False),
         )
         if getattr(options, "detach", False):
             started = await client.call("run.start", params)
@@ -102,7 +107,16 @@ async def _start(options: Namespace, what: dict[str, Any], *, tty: bool) -> int:
         shown = Foreground(
             client, as_json=getattr(options, "json", False), stdin=getattr(options, "stdin", False), tty=tty
         )
-        return await shown.run("run.stream", params)
+        code = await shown.run("run.stream", params)
+        if "preview" in params and shown.run_id:
+            from .preview import decide
+
+            await decide(client, shown.run_id)
+        elif shown.run_id and terminal.is_terminal(2) and not shown.interrupted and not getattr(options, "json", False):
+            from .changes import note
+
+            await note(client, shown.run_id)
+        return code
 
 
 def _what(options: Namespace) -> dict[str, Any]:

@@ -6,6 +6,8 @@
     runs        starting runs; folders: which workspace; languages: which language
     documents   open documents; text: positions in them; buffers: unsaved texts on their way to the engine
     follow      events on their way back: one pump per run; joiner joins them; takers show them
+    review      what the sandbox changed: shown, applied, discarded; edits: as one WorkspaceEdit; places: its paths
+    contents    virtual documents; news: that there is something to review; words: a review in one message box
     lenses      where "Run in Sandbox" stands; progress: what is shown while one waits
 
 The messages are in continue_exec/protocol/lsp.py, in words in docs/reference/lsp.md.

@@ -45,6 +45,7 @@ class Document:
         path: on the host; None when the document is in no file.
         language_id: LSP's, as the editor says.
         changed: whether it may differ from the disk.
+        version: the editor's number for the text; None: it gave none.
     """
 
     uri: str
@@ -52,6 +53,7 @@ class Document:
     language_id: str
     text: str
     changed: bool
+    version: int | None = None
 
     def is_dirty(self) -> bool:
         """Whether the text differs from what is on the disk. Reads the file: not for the event loop."""
@@ -72,12 +74,13 @@ class Documents:
         self.encoding: Encoding = "utf-16"
         self._open: dict[str, Document] = {}
 
-    def opened(self, uri: str, language_id: str, text: str) -> None:
+    def opened(self, uri: str, language_id: str, text: str, version: int | None = None) -> None:
         """didOpen. The text may already differ from the disk (an editor that restores unsaved files)."""
         path = path_of(uri)
-        self._open[uri] = Document(uri, path, language_id, text, changed=path is not None and _may_differ(path, text))
+        changed = path is not None and _may_differ(path, text)
+        self._open[uri] = Document(uri, path, language_id, text, changed, version)
 
-    def edited(self, uri: str, changes: list[Any]) -> None:
+    def edited(self, uri: str, changes: list[Any], version: int | None = None) -> None:
         """didChange: LSP's content changes, in their order."""
         document = self._open.get(uri)
         if document is None:
@@ -90,6 +93,7 @@ class Documents:
                 start, end = (where.start.line, where.start.character), (where.end.line, where.end.character)
                 document.text = texts.replace(document.text, start, end, change.text, self.encoding)
         document.changed = True
+        document.version = version
 
     def saved(self, uri: str) -> None:
         """didSave."""
@@ -103,6 +107,10 @@ class Documents:
     def get(self, uri: str) -> Document | None:
         """The open document, if it is open."""
         return self._open.get(uri)
+
+    def at(self, path: str) -> Document | None:
+        """The open document of a file."""
+        return next((one for one in self._open.values() if one.path == path), None)
 
     def dirty(self, folder: str) -> dict[str, str]:
         """Path → text of unsaved documents below `folder`. Reads files: not for the event loop."""

@@ -47,6 +47,8 @@ class SidecarProtocol(LanguageServerProtocol):
     """Set by the server: handles `workspace/executeCommand` with its parameters as JSON."""
     offers: dict[str, Any]
     """Set by the server: what `capabilities.experimental` says."""
+    contents: types.TextDocumentContentOptions
+    """Set by the server: schemes of virtual documents."""
 
     def get_message_type(self, method: str) -> type[Any] | None:  # type: ignore[override]  # there it is cached
         """LSP's type of a message; none for those taken as they are."""
@@ -60,6 +62,8 @@ class SidecarProtocol(LanguageServerProtocol):
         """Also says what we offer beyond LSP."""
         result: types.InitializeResult = yield from super().lsp_initialize(params)
         result.capabilities.experimental = self.offers
+        if result.capabilities.workspace is not None:  # pygls does not know this one
+            result.capabilities.workspace.text_document_content = self.contents
         return result
 
     @lsp_method(types.WORKSPACE_EXECUTE_COMMAND)

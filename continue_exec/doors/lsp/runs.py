@@ -24,8 +24,8 @@ from .follow import Followers, Taker
 from .languages import Languages
 from .progress import Slow
 
-TakerFor = Callable[[str, str], Taker]
-"""A taker for a run's id and title."""
+TakerFor = Callable[[str, str, str | None], Taker]
+"""A taker for a run's id and title; and its folder, if it was started here."""
 
 Progress = Callable[[str, ProgressToken | None], Slow]
 
@@ -124,7 +124,7 @@ class Runs:
         """`continueExec/attach`: answers with the run; its events follow."""
         run = await self._client.call("run.get", {"run_id": params.run_id})
         run_id, title = str(run["id"]), str(run.get("title") or run["id"])
-        await self._followers.follow(run_id, params.after, self._taker(run_id, title), after_answer())
+        await self._followers.follow(run_id, params.after, self._taker(run_id, title, None), after_answer())
         return run
 
     async def _start(
@@ -151,7 +151,7 @@ class Runs:
             stream = await self._open(params)
         self._buffers.ran(folder)
         self.newest = stream.run_id
-        self._followers.adopt(stream, self._taker(stream.run_id, title), after_answer())
+        self._followers.adopt(stream, self._taker(stream.run_id, title, folder), after_answer())
         return lsp.RunAccepted(run_id=stream.run_id)
 
     async def _open(self, params: dict[str, Any]) -> RunStream:

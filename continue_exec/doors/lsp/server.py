@@ -18,13 +18,17 @@ from ...errors import ContinueExecError, EngineUnavailable, InternalError, Inval
 from ...model import Model
 from ...protocol import lsp
 from ...protocol.methods import Nothing
-from . import lenses, rpc
+from . import contents, lenses, rpc, words
 from .buffers import Buffers
 from .documents import Documents, path_of
+from .edits import Abilities
 from .folders import Folders
 from .follow import Followers, Taker
+from .news import News
+from .places import uri_of
 from .progress import Slow
 from .protocol import SidecarProtocol, converter
+from .review import Review
 from .runs import Runs
 from .stdio import Wire
 from .takers import EventTaker, PlainTaker
@@ -55,6 +59,14 @@ class Sidecar(LanguageServer):
         self.folders = Folders(self._folder_uris)
         self.buffers = Buffers(self._client, self.documents)
         self.followers = Followers(self._client)
+        self.news = News(self._client, lambda name, params: self.protocol.notify(name, params))
+        self.review = Review(
+            client=self._client,
+            documents=self.documents,
+            folders=self.folders,
+            buffers=self.buffers,
+            editor=self,
+        )
         self.runs = Runs(
             client=self._client,
             documents=self.documents,
@@ -75,6 +87,13 @@ class Sidecar(LanguageServer):
             "continueExec/attach": self._attach,
             "continueExec/detach": self._detach,
             "continueExec/runs": self._runs,
+            "continueExec/changes": _alone(self.review.changes),
+            "continueExec/content": _alone(self.review.content),
+            "continueExec/apply": _alone(self.review.apply),
+            "continueExec/discard": _alone(self.review.discard),
+            "continueExec/rewind": _alone(self.review.rewind),
+            "continueExec/runChanges": _alone(self.review.run_changes),
+            "continueExec/fetch": _alone(self.review.fetch),
             "continueExec/sandboxes": self._ask("sandbox.list"),
             "continueExec/languages": self._ask("language.list"),
             "continueExec/doctor": self._ask("engine.doctor"),
@@ -97,7 +116,9 @@ class Sidecar(LanguageServer):
         for name, method in notified.items():
             self.feature(name)(_function(method))
         self.feature(types.TEXT_DOCUMENT_CODE_LENS)(_coroutine(self._code_lens))
+        self.feature(types.WORKSPACE_TEXT_DOCUMENT_CONTENT)(_coroutine(self._virtual))
         self.protocol.execute_command = self._execute
+        self.protocol.contents = types.TextDocumentContentOptions(schemes=list(contents.SIDES))
         self.protocol.offers = {"continueExec": {"version": __version__, "requests": sorted(lsp.REQUESTS)}}
 
     # Life
@@ -108,6 +129,7 @@ class Sidecar(LanguageServer):
             one["continueExec"] for one in says if isinstance(one, dict) and isinstance(one.get("continueExec"), dict)
         ]
         self.events = any(one.get("events") is True for one in ours)
+        self.review.abilities = Abilities.of(params.capabilities)
         window = params.capabilities.window
         self._progress = bool(window and window.work_done_progress)
         encoding = self.workspace.position_encoding
@@ -119,6 +141,8 @@ class Sidecar(LanguageServer):
     async def close(self) -> None:
         """End everything of this sidecar. Runs go on."""
         await self.runs.close()
+        await self.news.close()
+        await self.review.close()
         await self.followers.close()
         await self.buffers.close(self._quiet)
         await self._client.close()
@@ -135,8 +159,11 @@ class Sidecar(LanguageServer):
         elif workspace.root_uri:
             yield workspace.root_uri
 
-    def _taker(self, run_id: str, title: str) -> Taker:
-        return EventTaker(self.wire) if self.events else PlainTaker(self, self.wire, run_id, title)
+    def _taker(self, run_id: str, title: str, folder: str | None = None) -> Taker:
+        if not self.events:
+            return PlainTaker(self, self.wire, run_id, title)
+        taker = EventTaker(self.wire)
+        return taker if folder is None else self.news.after(taker, folder, run_id)
 
     def _slow(self, title: str, token: types.ProgressToken | None) -> Slow:
         return Slow(self, title, supported=self._progress, token=token)
@@ -171,9 +198,11 @@ class Sidecar(LanguageServer):
             raise rpc.exception(
                 InvalidRequest(f"{command} takes one argument, an object.", hint="docs/reference/lsp.md")
             )
-        return await self._carry_out(
-            lsp.COMMANDS[command], arguments[0] if arguments else {}, params.get("workDoneToken")
-        )
+        request = lsp.COMMANDS[command]
+        answer = await self._carry_out(request, arguments[0] if arguments else {}, params.get("workDoneToken"))
+        if not self.events and (text := words.of(request, answer)) is not None:
+            self.window_show_message(types.ShowMessageParams(types.MessageType.Info, text))
+        return answer
 
     def _ask(self, method: str) -> Handler:
         async def handle(_: Model, __: types.ProgressToken | None) -> dict[str, Any]:
@@ -215,18 +244,25 @@ class Sidecar(LanguageServer):
             engine = None
         return {"version": __version__, "following": list(self.followers.run_ids), "engine": engine}
 
+    async def _virtual(self, params: types.TextDocumentContentParams) -> types.TextDocumentContentResult:
+        try:
+            return types.TextDocumentContentResult(await contents.text(self.review, self.folders, params.uri))
+        except ContinueExecError as error:
+            raise rpc.exception(error) from None
+
     # Documents
 
     def _opened(self, params: types.DidOpenTextDocumentParams) -> None:
         document = params.text_document
-        self.documents.opened(document.uri, str(document.language_id), document.text)
+        self.documents.opened(document.uri, str(document.language_id), document.text, document.version)
 
     def _edited(self, params: types.DidChangeTextDocumentParams) -> None:
-        self.documents.edited(params.text_document.uri, list(params.content_changes))
+        self.documents.edited(params.text_document.uri, list(params.content_changes), params.text_document.version)
         self._changed(params.text_document.uri)
 
     def _saved(self, params: types.DidSaveTextDocumentParams) -> None:
         self.documents.saved(params.text_document.uri)
+        self.review.saved(params.text_document.uri)
         self._changed(params.text_document.uri)
 
     def _closed(self, params: types.DidCloseTextDocumentParams) -> None:
@@ -259,7 +295,12 @@ class Sidecar(LanguageServer):
 
     def _code_action(self, params: types.CodeActionParams) -> list[types.Command]:
         uri = params.text_document.uri
-        actions = [types.Command("Run file in Sandbox", "continue-exec.runFile", arguments=[{"uri": uri}])]
+        folder = uri_of(self.folders.of(uri))
+        actions = [
+            types.Command("Run file in Sandbox", "continue-exec.runFile", arguments=[{"uri": uri}]),
+            types.Command("List the Sandbox's changes", "continue-exec.changes", arguments=[{"uri": folder}]),
+            types.Command("Apply the Sandbox's changes", "continue-exec.apply", arguments=[{"uri": uri, "all": True}]),
+        ]
         if params.range.start != params.range.end:
             where = self.protocol._converter.unstructure(params.range)
             argument = {"uri": uri, "range": where}
@@ -267,6 +308,15 @@ class Sidecar(LanguageServer):
                 0, types.Command("Run selection in Sandbox", "continue-exec.runSelection", arguments=[argument])
             )
         return actions
+
+
+def _alone(method: Callable[[Any], Awaitable[Model | dict[str, Any]]]) -> Handler:
+    """A handler that shows no progress."""
+
+    async def handle(params: Any, _: types.ProgressToken | None) -> Model | dict[str, Any]:
+        return await method(params)
+
+    return handle
 
 
 def _function(method: Callable[[Any], Any]) -> Callable[[Any], Any]:

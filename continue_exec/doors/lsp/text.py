@@ -7,6 +7,7 @@ also cuts at form feeds, U+2028 and others, and would put an edit, and so what r
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from typing import Literal
 
 Encoding = Literal["utf-8", "utf-16", "utf-32"]
@@ -35,6 +36,17 @@ def offset(text: str, line: int, character: int, encoding: Encoding, starts: lis
     raw = content.encode(_CODEC[encoding], "surrogatepass")[: character * _WIDTH[encoding]]
     # A position inside a character means its beginning: the incomplete rest is left out.
     return begin + len(raw.decode(_CODEC[encoding], "ignore"))
+
+
+def position(text: str, index: int, encoding: Encoding, starts: list[int] | None = None) -> tuple[int, int]:
+    """Line and character of an index into `text`: `offset`, the other way about.
+
+    Between the two halves of \\r\\n there is no position; it is that before them.
+    """
+    starts = line_starts(text) if starts is None else starts
+    line = bisect_right(starts, index) - 1
+    begin = starts[line]
+    return line, units(text[begin:index].rstrip("\r\n"), encoding)
 
 
 def units(text: str, encoding: Encoding) -> int:

@@ -3,7 +3,7 @@
 What a sandbox's folder holds:
 
     upper/ work/ over/   its files (overlay uppers), plain files on the host
-    root/ sockets/       mount points, empty as seen from the host
+    root/ sockets/ host/ mount points, empty as seen from the host
     config.json bell log the bundle, the doorbell, the agent's and runsc's words
     state/               runsc's own state
     machine.json         what was booted (record.py)
@@ -26,8 +26,8 @@ from typing import Any
 
 from ... import paths
 from ...errors import HostUnready, SandboxFailed
-from ..base import Capability, Check, Fill, Machine, SandboxSpec
-from . import bundle, cgroups, failures, layer, locate, processes, record, removal, rootfs
+from ..base import Bell, Capability, Check, Fill, Machine, SandboxSpec
+from . import bundle, cgroups, copying, failures, layer, locate, memory, processes, record, removal, rootfs
 from .places import Places
 
 CONTAINER_ID = "sb"
@@ -35,6 +35,12 @@ CONTAINER_ID = "sb"
 
 CONFIG = "config.json"
 """Its name is runsc's. Written last, so a sandbox without it has never run."""
+
+MOUNTS = "mounts.json"
+"""What the last start was of: the template, and which path inside each folder of `over` belongs to."""
+
+ASIDE = ".old"
+"""Ending of a folder's name whose files were replaced (`move`)."""
 
 SUN_PATH = 107
 """Longest path of a Unix socket (unix(7))."""
@@ -91,15 +97,19 @@ class RunscDriver:
         """Limits that can be enforced here. On processes always: gVisor itself does."""
         controllers = self._limits_of_host().controllers
         found = {Capability.LIMIT_PROCESSES, Capability.PAUSE, Capability.FIRST_FILES, Capability.WORKSPACE_FILES}
+        found |= {Capability.COPY, Capability.SNAPSHOT_MEMORY, Capability.BINDS}
         if "memory" in controllers:
             found.add(Capability.LIMIT_MEMORY)
         if "cpu" in controllers:
             found.add(Capability.LIMIT_CPU)
         return frozenset(found)
 
-    async def start(self, spec: SandboxSpec, fill: Fill | None = None) -> Machine:
-        """Boot it. See `Driver.start`."""
+    async def start(
+        self, spec: SandboxSpec, fill: Fill | None = None, bell: Bell | None = None, memory: Path | None = None
+    ) -> Machine:
+        """Boot it, or wake it. See `Driver.start`."""
         async with self._lock(spec):
+            await self._tidy(spec)
             await self._end(spec)
             fresh = not (spec.folder / CONFIG).exists()
             if fresh:
@@ -107,10 +117,10 @@ class RunscDriver:
                     await removal.empty(spec.folder / name)
             helper = await self._spawn(spec)
             try:
-                prepared = await asyncio.to_thread(self._prepare, spec)
+                prepared = await asyncio.to_thread(self._prepare, spec, memory)
                 if fresh and fill is not None:
                     await fill(prepared.places.folder)
-                return await self._launch(spec, helper, prepared)
+                return await self._launch(spec, helper, prepared, bell)
             except BaseException as error:
                 if helper.returncode is None:
                     helper.kill()
@@ -133,6 +143,47 @@ class RunscDriver:
         """In the root's upper layer, or in the folder that covers the host's own copy (rootfs.plan)."""
         private = rootfs.private_workspace(spec.folder, spec.workspace)
         return (private, "") if private.is_dir() else (spec.folder / "upper", str(spec.workspace))
+
+    async def save_memory(self, spec: SandboxSpec, image: Path) -> None:
+        """By runsc's checkpoint; the sandbox ends with it."""
+        async with self._lock(spec):
+            await removal.empty(image)
+            paths.private(image)
+            try:
+                template = json.loads((spec.folder / MOUNTS).read_text())["template"]
+                flags = _flags(self._state(spec))
+                await memory.save(locate.require(self._explicit), flags, CONTAINER_ID, image, template)
+            except BaseException:
+                await asyncio.shield(removal.empty(image))
+                raise
+            await self._end(spec)
+
+    async def copy(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """The overlays' uppers, while the sentry is stopped."""
+        async with self._lock(other):
+            await removal.empty(other.folder)
+            paths.private(other.folder)
+            self.pause(spec)
+            try:
+                await copying.copy(spec.folder, other.folder, user=self._user)
+            finally:
+                self.resume(spec)
+            # Its first start is not a sandbox's first.
+            (other.folder / CONFIG).write_bytes((spec.folder / CONFIG).read_bytes())
+
+    def move(self, spec: SandboxSpec, other: SandboxSpec) -> None:
+        """By renaming the folders: the old one aside, the new one into its place."""
+        aside = other.folder.with_name(other.folder.name + ASIDE)
+        os.rename(other.folder, aside)
+        os.rename(spec.folder, other.folder)
+
+    def files(self, spec: SandboxSpec) -> dict[str, tuple[int, ...]]:
+        """What is in the uppers."""
+        found = {"/" + path: what for path, what in copying.listing(spec.folder / "upper").items()}
+        for name, inside in json.loads((spec.folder / MOUNTS).read_text())["over"].items():
+            upper = spec.folder / "over" / name / "upper"
+            found |= {f"{inside}/{path}": what for path, what in copying.listing(upper).items()}
+        return found
 
     def pause(self, spec: SandboxSpec) -> None:
         """Stop the sentry. By a signal, as runsc's own pause leaves it polling and the freezer needs root."""
@@ -157,7 +208,20 @@ class RunscDriver:
         async with self._lock(spec):
             await self._end(spec)
             await removal.empty(spec.folder)
+            await self._tidy(spec)
         self._locks.pop(spec.sandbox_id, None)
+
+    async def _tidy(self, spec: SandboxSpec) -> None:
+        """Finish a `move` that a crash cut off: files that have no successor come back, the others go."""
+        aside = spec.folder.with_name(spec.folder.name + ASIDE)
+        if aside.is_dir():
+            if not (spec.folder / CONFIG).exists():
+                await removal.empty(spec.folder)
+                spec.folder.rmdir()
+                os.rename(aside, spec.folder)
+                return
+            await removal.empty(aside)
+            aside.rmdir()
 
     async def _try(self, folder: Path, agent: Path) -> None:
         """Boot a sandbox in `folder` and remove it: the check that no other check can stand in for.
@@ -228,8 +292,12 @@ class RunscDriver:
         finally:
             os.close(log)
 
-    def _prepare(self, spec: SandboxSpec) -> _Prepared:
-        """Everything on disk that the launch needs. Blocks: runs in a thread."""
+    def _prepare(self, spec: SandboxSpec, image: Path | None) -> _Prepared:
+        """Everything on disk that the launch needs. Blocks: runs in a thread.
+
+        Raises:
+            SandboxFailed: `image`, which is to be woken from, does not fit.
+        """
         if platform.machine() not in _ARCHITECTURES:
             raise HostUnready(
                 f"gVisor does not run on {platform.machine()}", hint="It runs on x86_64 and aarch64 machines."
@@ -256,6 +324,11 @@ class RunscDriver:
             environ=self._environ,
             mountinfo=Path("/proc/self/mountinfo").read_text(errors="surrogateescape"),
         )
+        template = _template(under)
+        if image is not None and (why := memory.unfit(image, runsc, template)):
+            raise SandboxFailed(f"The memory that was saved cannot be used: {why}")
+        uppers = rootfs.uppers(plan, spec.workspace)
+        (folder / MOUNTS).write_text(json.dumps({"template": template, "over": uppers}))
         host = self._limits_of_host()
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
         group = host.group(f"{spec.sandbox_id}-{digest}")
@@ -268,18 +341,22 @@ class RunscDriver:
         made_by_runsc = group if group and not join else None
         shown = folder / "sockets"
         shown.mkdir(exist_ok=True)
-        config = bundle.config(root=plan.root, sockets=shown, env=plan.env, limits=spec.limits, cgroup=made_by_runsc)
+        binds = rootfs.bind_points(folder, spec.binds)
+        config = bundle.config(
+            root=plan.root,
+            sockets=shown,
+            binds=folder / rootfs.BIND_POINTS,
+            env=plan.env,
+            limits=spec.limits,
+            cgroup=made_by_runsc,
+        )
         remembered = record.Record(processes.boot_id(), str(state), group, env=plan.env)
         record.save(folder, remembered)
         argv = [
             str(runsc),
-            f"--root={state}",
-            "--network=none",
-            "--overlay2=none",
-            "--host-uds=open",
-            "--file-access-mounts=shared",
+            *_flags(state),
             *(["--ignore-cgroups"] if made_by_runsc is None else []),
-            "run",
+            *(["run"] if image is None else ["restore", f"--image-path={image}"]),
             "--detach",
             f"--bundle={folder}",
             f"--pid-file={folder / 'pid'}",
@@ -291,6 +368,7 @@ class RunscDriver:
             "root": str(plan.root),
             "root_options": plan.root_options,
             "sockets": (str(spec.sockets), str(shown)),
+            "binds": binds,
             "mounts": plan.mounts,
             "folders": plan.folders,
             "doorbell": str(bell),
@@ -299,18 +377,26 @@ class RunscDriver:
         }
         return _Prepared(launch, json.dumps(config), plan.places, remembered)
 
-    async def _launch(self, spec: SandboxSpec, helper: asyncio.subprocess.Process, prepared: _Prepared) -> Machine:
+    async def _launch(
+        self, spec: SandboxSpec, helper: asyncio.subprocess.Process, prepared: _Prepared, bell: Bell | None
+    ) -> Machine:
         """Hand the launcher its plan and wait until runsc says that the sandbox is up."""
         log = spec.folder / "log"
         start = log.stat().st_size
         (spec.folder / CONFIG).write_text(prepared.config)
+        # Open for reading too, so that what is written to it before the sandbox has it is kept (fifo(7)).
+        doorbell = os.open(spec.folder / "bell", os.O_RDWR | os.O_CLOEXEC)
         try:
+            if bell is not None:
+                bell(spec.folder / "bell")
             async with asyncio.timeout(START_TIMEOUT_S):
                 said, _ = await helper.communicate(marshal.dumps(prepared.plan, 2))
         except TimeoutError:
             raise SandboxFailed(
                 f"runsc did not start the sandbox within {START_TIMEOUT_S:.0f} s", data={"log": str(log)}
             ) from None
+        finally:
+            os.close(doorbell)
         if said:
             raise failures.of_launcher(said.decode(errors="replace"), spec.folder, log)
         if helper.returncode != 0:
@@ -350,3 +436,19 @@ class RunscDriver:
         if found is not None:
             cgroups.remove(found.cgroup)
         record.remove(spec.folder)
+
+
+def _template(under: layer.Layer) -> str:
+    """Names what the machine's own files are made of."""
+    return f"{under.root.parent.name} {memory.programs()}"
+
+
+def _flags(state: Path) -> list[str]:
+    """runsc's global flags, the same for every call that concerns a sandbox."""
+    return [
+        f"--root={state}",
+        "--network=none",
+        "--overlay2=none",
+        "--host-uds=open",
+        "--file-access-mounts=shared",
+    ]

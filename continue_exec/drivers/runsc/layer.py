@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import etc
+from . import etc, locales
 from .processes import boot_id
 
-VERSION = "4"
+VERSION = "5"
 """Change it when the builder's output changes."""
 
 LINKS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
@@ -44,7 +44,7 @@ class Layer:
     root: Path
     """Lower layer of the root."""
     folders: Path
-    """Folders that lie over a host folder's: `folders/usr` over /usr. Only for ordinary users, else empty."""
+    """Folders that lie over a host folder's: `folders/usr` over /usr. For root only the locales (locales.py)."""
     env: dict[str, str]
     """Variables that go with its files."""
 
@@ -60,6 +60,7 @@ def _fingerprint(user: bool, environ: Mapping[str, str], host: Path) -> str:
     watched = [host / name for name in etc.NAMES]
     watched += [host / "apt" / name for name in ("sources.list.d", "apt.conf.d", "keyrings", "trusted.gpg.d")]
     watched += [Path(environ[name]) for name in etc.CA_FILES if environ.get(name)]
+    watched += [locales.FOLDER, locales.FOLDER / "locale-archive"]
     if user:
         watched += [Path(name) for name in ("/usr", "/usr/lib", "/usr/share", "/usr/local/lib", "/opt", "/usr/include")]
     facts += [sorted((name, environ[name]) for name in (*etc.CA_FILES, "SSL_CERT_DIR") if name in environ)]
@@ -107,6 +108,7 @@ def _build(place: Path, user: bool, environ: Mapping[str, str], host: Path) -> N
     env = etc.certificates(root, environ)
     (place / "env.json").write_text(json.dumps(env))
     (place / "folders").mkdir()
+    locales.archive(place / "folders")
     if not user:
         return
     for source, depth in WRITABLE_DEPTH.items():

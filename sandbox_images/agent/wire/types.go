@@ -389,8 +389,9 @@ type PushEntry struct {
 	// of a symlink
 	Target string `json:"target,omitempty"`
 	// what must be at the path now, else the entry fails with `conflict` and nothing is touched: `-` nothing,
-	// `f:SIZE:MTIME_NS` a file, `l:HEX` a link (the first 16 bytes of its target's SHA-256), `d` a folder (`delete`
-	// removes it only if it is empty; one that is not stays, which is no failure); empty: anything
+	// `f:SIZE:MTIME_NS:MODE` a file (MODE octal), `l:HEX` a link (the first 16 bytes of its target's SHA-256), `d` a
+	// folder (`delete` removes it only if it is empty, one that is not stays, which is no failure; a file or link takes
+	// the place of an empty one only); empty: anything
 	Was string `json:"was,omitempty"`
 }
 

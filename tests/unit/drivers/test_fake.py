@@ -84,4 +84,4 @@ async def test_another_process_of_the_same_number_is_left_alone(spec: SandboxSpe
 async def test_it_says_what_it_is() -> None:
     driver = FakeDriver()
     assert [check.status for check in await driver.check()] == ["warning"]
-    assert driver.capabilities() == {Capability.PAUSE}
+    assert driver.capabilities() == {Capability.PAUSE, Capability.WORKSPACE_FILES}

@@ -51,3 +51,13 @@ def test_edits_are_what_slices_say(text: str, first: int, last: int, new: str, e
     assert texts.replace(text, start, end, new, encoding) == text[:first] + new + text[last:]
     assert texts.between(text, start, end, encoding) == text[first:last]
     assert texts.between(text, end, start, encoding) == text[first:last]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+def test_positions_and_indices_are_each_other_s_inverse(encoding: texts.Encoding) -> None:
+    text = "a😀b\r\nü\rc\n\n\x0cend"
+    for index in range(len(text) + 1):
+        if text[index - 1 : index + 1] != "\r\n":
+            assert texts.offset(text, *texts.position(text, index, encoding), encoding) == index
+    between = text.index("\n")
+    assert texts.position(text, between, encoding) == texts.position(text, between - 1, encoding)

@@ -39,7 +39,14 @@ def test_capabilities_are_what_the_host_can_enforce(
     host = cgroups.Cgroups(2, frozenset(controllers), "/x", False, "")
     monkeypatch.setattr(cgroups, "detect", lambda user: host)
 
-    assert make(tmp_path).capabilities() == limits | {Capability.PAUSE}
+    assert make(tmp_path).capabilities() == limits | {
+        Capability.PAUSE,
+        Capability.FIRST_FILES,
+        Capability.WORKSPACE_FILES,
+        Capability.COPY,
+        Capability.SNAPSHOT_MEMORY,
+        Capability.BINDS,
+    }
 
 
 async def test_a_runsc_that_fails_is_quoted_and_leaves_nothing(spec: SandboxSpec, tmp_path: Path) -> None:

@@ -57,13 +57,14 @@ def test_a_machine_has_its_folders_with_their_modes(host: Path) -> None:
 
 
 def test_only_an_ordinary_user_gets_folders_of_its_own_over_the_hosts(host: Path) -> None:
-    assert ensure(host).over("/usr") is None
+    for_root = ensure(host).over("/usr")
+    assert for_root is None or not (for_root / "bin").exists()
 
     over = ensure(host, user=True).over("/usr")
 
     assert over is not None
     assert (over / "bin").is_dir() or (over / "lib").is_dir()
-    assert not any(path.is_file() for path in over.rglob("*"))
+    assert {path.name for path in over.rglob("*") if path.is_file()} <= {"locale-archive"}
 
 
 def test_a_build_that_fails_leaves_nothing(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
