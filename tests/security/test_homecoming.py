@@ -175,6 +175,9 @@ async def test_nothing_is_written_through_a_link_of_the_host(place: Reviewing) -
 
     assert came == set() and all("is a link on the host" in why for why in left.values()), left
     assert os.readlink(host / "data") == str(place.outside)
+    # An editor would follow it: it is not even proposed.
+    proposed = await place.call("changes.propose", picks=[{"path": "data/f"}, {"path": "data/new"}])
+    assert proposed["proposals"] == [] and {one["code"] for one in proposed["left"]} == {"refused"}
     # Of itself it is a change like any other, shown as what it is.
     assert (await place.changes())["data"]["old_type"] == "symlink"
     await place.apply()
