@@ -82,10 +82,19 @@ async def propose(live: Live, request: c.ChangesApply) -> c.ChangesProposed:
     """The same as edits for an editor to make."""
     review = review_of(live)
     picked, left = await _picked(live, review, request, editor=True)
-    proposals = await asyncio.to_thread(
-        lambda: [Contents(review).proposal(change, pick, deltas[0]) for change, pick, deltas in picked]
-    )
+    proposals = await asyncio.to_thread(_proposals, Contents(review), picked, left)
     return c.ChangesProposed(proposals=tuple(proposals), left=tuple(left))
+
+
+def _proposals(contents: Contents, picked: Sequence[Picked], left: list[c.Left]) -> list[c.Proposal]:
+    """What is refused on the way is added to `left`."""
+    proposals = []
+    for change, pick, deltas in picked:
+        try:
+            proposals.append(contents.proposal(change, pick, deltas[0]))
+        except ContinueExecError as error:
+            left.append(_left(change.path, error))
+    return proposals
 
 
 async def discard(live: Live, request: c.ChangesApply) -> c.ChangesApplied:

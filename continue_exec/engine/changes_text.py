@@ -281,7 +281,13 @@ class Contents:
         return _content(path, side, Version("f", found.mode), data, version)
 
     def proposal(self, change: c.Change, pick: c.Pick, delta: Delta) -> c.Proposal:
-        """What an editor would have to do; `text` is None where it cannot."""
+        """What an editor would have to do; `text` is None where it cannot.
+
+        Raises:
+            Refused: an editor would write through a link: it does not look where a path leads.
+            Conflict: as `merged`.
+        """
+        self.review.home.check_links(change.path)
         plain = c.Proposal(path=change.path, kind=change.kind, old_path=change.old_path)
         if change.kind in ("deleted", "renamed"):
             return plain

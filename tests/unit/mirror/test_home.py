@@ -64,6 +64,10 @@ def test_nothing_is_done_behind_a_link(home: Home, root: Path, path: str) -> Non
     ):
         with pytest.raises(Refused, match=r"is a link on the host|leads through out"):
             act()
+    with pytest.raises(Refused, match="is a link on the host"):
+        home.check_links(path)
+    home.check_links("out")
+    home.check_links("gone/deep/file")
     assert home.prune("out/f", lambda folder: False) == []
     assert [path.read_text() for path in (root.parent / "outside").iterdir()] == ["outside"]
     assert stat.S_IMODE((root.parent / "outside/f").stat().st_mode) == 0o644

@@ -47,7 +47,7 @@ def test_not_over_anything_else(folder: int, tmp_path: Path, expected: swap.Stan
         swap.put(folder, "made", "name", "name", expected)
     swap.discard(folder, "made")
     with pytest.raises(Conflict):
-        swap.take(folder, "name", "name", expected if expected != swap.ABSENT else ("o", b""))
+        swap.take(folder, "name", "taken.tmp", "name", expected if expected != swap.ABSENT else ("o", b""))
     assert there(tmp_path) == {"name": "old"}
 
 
@@ -55,10 +55,10 @@ def test_not_over_anything_else(folder: int, tmp_path: Path, expected: swap.Stan
 def test_what_is_gone(folder: int, tmp_path: Path) -> None:
     with pytest.raises(Conflict):
         swap.put(folder, "made", "gone", "gone", OLD)
-    swap.take(folder, "gone", "gone", OLD)
+    swap.take(folder, "gone", "taken.tmp", "gone", OLD)
     assert there(tmp_path) == {"name": "old", "made": "new"}
     swap.put(folder, "made", "fresh", "fresh", swap.ABSENT)
-    swap.take(folder, "name", "name", OLD)
+    swap.take(folder, "name", "taken.tmp", "name", OLD)
     assert there(tmp_path) == {"fresh": "new"}
 
 
@@ -79,7 +79,7 @@ def test_folders(folder: int, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for act in (
         lambda: swap.put(folder, "made", "full", "full", ("d", b"")),
-        lambda: swap.take(folder, "full", "full", ("d", b"")),
+        lambda: swap.take(folder, "full", "taken.tmp", "full", ("d", b"")),
     ):
         with pytest.raises(Conflict):
             act()
@@ -141,7 +141,7 @@ def test_a_deletion_that_meets_a_save(folder: int, tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(swap, "standing", standing)
     with pytest.raises(Conflict):
-        swap.take(folder, "name", "name", OLD)
+        swap.take(folder, "name", "taken.tmp", "name", OLD)
     assert sorted(there(tmp_path).values()) == ["changed before", "new", "saved meanwhile"]
     assert there(tmp_path)["name"] == "saved meanwhile"
 
@@ -157,7 +157,7 @@ def test_what_cannot_be_read_or_grows_is_never_what_was_expected(
         swap.put(folder, "made", "name", "name", OLD)
     swap.discard(folder, "made")
     with pytest.raises(Conflict):
-        swap.take(folder, "name", "name", OLD)
+        swap.take(folder, "name", "taken.tmp", "name", OLD)
     assert there(tmp_path) == {"name": "old"}
 
 
