@@ -223,6 +223,7 @@ class Review:
         """
         async with self._looking:
             due, self._due = self._due, []
+            going = list(self.active())
             async with self.mirror.lock:
                 entries = dict(self.mirror.state.entries)
             found = await asyncio.to_thread(self._look, entries)
@@ -237,7 +238,9 @@ class Review:
             self._dirty = dirty
             runs = (name,) if name else tuple(due)
             if steps or runs:
-                entry = Entry(runs or ("background",), tuple(self.active()), now(), steps)
+                # Also those that ended while we looked: part of what they changed may be in this already.
+                beside = dict.fromkeys(run for run in (*going, *self._due, *self.active()) if run not in runs)
+                entry = Entry(runs or ("background",), tuple(beside), now(), steps)
                 await asyncio.to_thread(self._keep, entry)
             self.mirror.reconsider({*steps, *(self.mirror.contested.keys() - dirty.keys())})
             await asyncio.to_thread(self._tidy, BASES_GROWTH)

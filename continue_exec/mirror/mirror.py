@@ -219,7 +219,8 @@ class Mirror:
             try:
                 reader = Reader(self.root, self._filter, self._state, self._left_out)
                 seeding = Seeding(reader, watcher, self._buffers.current())
-                done = await in_thread(lambda: seeding.run(program, folder), seeding.stop)
+                texts = self.blobs.begin_anew() if self.blobs is not None else None
+                done = await in_thread(lambda: seeding.run(program, folder, texts), seeding.stop)
                 # Deleted while we looked: what is missing below it means nothing.
                 self._check_root()
                 if done:
