@@ -55,8 +55,9 @@ class Watched:
 class Bare:
     """One sandbox's agent."""
 
-    def __init__(self, machine: Machine, agent: AgentConnection) -> None:
+    def __init__(self, machine: Machine, agent: AgentConnection, spec: SandboxSpec) -> None:
         self.machine = machine
+        self.spec = spec
         self.agent = agent
 
     async def run(self, argv: tuple[str, ...]) -> tuple[Watched, float]:
@@ -88,7 +89,7 @@ async def bare(folder: Path) -> AsyncIterator[Bare]:
     try:
         machine = await driver.start(spec)
         agent = await AgentConnection.open(machine.doorbell, spec.sockets)
-        yield Bare(machine, agent)
+        yield Bare(machine, agent, spec)
         await agent.close()
     finally:
         await driver.destroy(spec)

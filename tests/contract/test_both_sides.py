@@ -64,6 +64,8 @@ def change_line(world: Oracle, side: str, path: str, at: int, line: bytes) -> No
 def buffer(world: Oracle, path: str, text: str | None) -> None:
     if any((world.host / part).is_symlink() for part in [path, *map(str, Path(path).parents)]):
         return
+    if any(known.startswith(path + "/") or path.startswith(known + "/") for known in world.buffers):
+        return  # two files, of which one would be a folder
     if text is None:
         world.buffers.pop(path, None)
     else:
