@@ -27,6 +27,16 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
             await made.engine_stop(force=True)
 
 
+def sandbox_processes(sandbox_id: str) -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and entry.exists():
+            words = (entry / "cmdline").read_bytes()
+            if words.startswith(b"runsc") and sandbox_id.encode() in words:
+                found.append(entry.name)
+    return found
+
+
 def sentry(sandbox_id: str) -> Path:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -61,12 +71,54 @@ async def test_an_unused_sandbox_gets_no_cpu_and_goes_on_at_once(client: Client,
     assert done.stdout == b"saved while it was paused\n"
 
 
+async def until_standby(client: Client, sandbox_id: str) -> None:
+    async with asyncio.timeout(60):
+        while (await client.sandbox_get(sandbox_id=sandbox_id)).state != "standby":  # noqa: ASYNC110 - nothing tells it
+            await asyncio.sleep(0.2)
+
+
+SERVER = """
+import itertools, os, socket, time
+listener = socket.create_server(("127.0.0.1", 8123))
+for n in itertools.count():
+    open("/tmp/count.new", "w").write(str(n))
+    os.rename("/tmp/count.new", "/tmp/count")
+    time.sleep(0.2)
+"""
+
+
 @pytest.mark.may_block("looks through /proc")
-async def test_a_background_process_keeps_it_and_the_engine(client: Client, workspace: Path) -> None:
-    await client.execute(["sh", "-c", "sleep 4711 & echo $! > /tmp/pid"], workspace=workspace)
+async def test_what_runs_goes_to_disk_and_wakes_as_it_was(client: Client, workspace: Path) -> None:
+    await client.execute(
+        ["sh", "-c", 'setsid python3 -c "$1" > /tmp/log 2>&1 & echo $! > /tmp/pid', "sh", SERVER], workspace=workspace
+    )
+    sandbox = await client.sandbox_get(workspace={"path": str(workspace)})
+    first = await client.execute(["sh", "-c", "until cat /tmp/count; do :; done"], workspace=workspace)
+    await until_standby(client, sandbox.id)
+    assert not sandbox_processes(sandbox.id), "no memory, no process on the host"
+    (workspace / "main.py").write_text("print('saved while it was away')")
+    said = await client.execute(
+        ["sh", "-c", "python3 main.py; kill -0 $(cat /tmp/pid) && cat /tmp/count"], workspace=workspace
+    )
+    woken, count = said.stdout.decode().split("\n")
+    assert woken == "saved while it was away" and int(count) >= int(first.stdout or b"0")
+    # Again, over the engine's own end: the next one wakes it.
+    pid = (await client.engine_status()).pid
+    async with asyncio.timeout(60):
+        while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110 - it is nobody's child
+            await asyncio.sleep(0.1)
+    script = "import socket; socket.create_connection(('127.0.0.1', 8123)); print('it listens')"
+    assert (await client.execute(["python3", "-c", script], workspace=workspace)).stdout == b"it listens\n"
+    ended = await client.execute(["sh", "-c", "kill $(cat /tmp/pid)"], workspace=workspace)
+    assert ended.exit_code == 0
+
+
+@pytest.mark.may_block("looks through /proc")
+async def test_a_process_that_computes_keeps_it_and_the_engine(client: Client, workspace: Path) -> None:
+    await client.execute(["sh", "-c", "sh -c 'while :; do :; done' & echo $! > /tmp/pid"], workspace=workspace)
     sandbox = await client.sandbox_get(workspace={"path": str(workspace)})
     pid = (await client.engine_status()).pid
-    await asyncio.sleep(8)
+    await asyncio.sleep(14)
     assert status(sentry(sandbox.id))[0] != "T"
     assert Path(f"/proc/{pid}").exists()
     ended = await client.execute(["sh", "-c", "kill $(cat /tmp/pid)"], workspace=workspace)

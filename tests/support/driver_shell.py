@@ -1,9 +1,9 @@
 """A driver in a process of its own, told what to do by lines of JSON: tests can be another user, and can kill it.
 
     argv     driver (`runsc` or `fake`), folder for the template's layers, path of runsc or ""
-    stdin    {"do": "start", "spec": {...}} per line; also connect, stop, destroy, check, capabilities, and
-             run (argv in the sandbox, through the real agent); start may have `fill`, path inside →
-             text, and `mirror`, a folder whose files are to be the workspace's, by the mirror
+    stdin    {"do": "start", "spec": {...}} per line; also connect, stop, destroy, check, capabilities, copy, move,
+             files, save_memory, and run (argv in the sandbox, through the real agent); start may have `memory`, an
+             image's folder, `fill`, path inside → text, and `mirror`, a folder whose files are to be the workspace's
     stdout   {"ok": ...} or {"error": {...}} per line
 
 It uses nothing of the tests, because the ordinary user may not be able to read them: it is given as `python -c`.
@@ -119,7 +119,8 @@ async def do(driver: Driver, order: dict[str, Any]) -> Any:
     spec = spec_of(order["spec"])
     if verb == "start":
         filler = Filler(spec, order.get("fill", {}), order.get("mirror", ""))
-        machine = machine_of(await driver.start(spec, filler))
+        memory = Path(order["memory"]) if order.get("memory") else None
+        machine = machine_of(await driver.start(spec, filler, None, memory))
         return {**(machine or {}), "filled": filler.filled, "nowhere": filler.nowhere} if "fill" in order else machine
     if verb == "connect":
         return machine_of(await driver.connect(spec))
@@ -127,8 +128,18 @@ async def do(driver: Driver, order: dict[str, Any]) -> Any:
         return await driver.stop(spec)
     if verb == "destroy":
         return await driver.destroy(spec)
+    if verb == "copy":
+        return await driver.copy(spec, spec_of(order["other"]))
+    if verb == "move":
+        return driver.move(spec, spec_of(order["other"]))
+    if verb == "files":
+        return driver.files(spec)
     found = await driver.connect(spec)
     assert found is not None, "not up"
+    if verb == "save_memory":
+        connection = await AgentConnection.open(found.doorbell, spec.sockets)
+        await connection.hangup()
+        return await driver.save_memory(spec, Path(order["image"]))
     return await run(found, spec, order["argv"])
 
 

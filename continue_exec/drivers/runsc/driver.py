@@ -216,8 +216,9 @@ class RunscDriver:
         aside = spec.folder.with_name(spec.folder.name + ASIDE)
         if aside.is_dir():
             if not (spec.folder / CONFIG).exists():
-                await removal.empty(spec.folder)
-                spec.folder.rmdir()
+                if spec.folder.is_dir():
+                    await removal.empty(spec.folder)
+                    spec.folder.rmdir()
                 os.rename(aside, spec.folder)
                 return
             await removal.empty(aside)
