@@ -78,7 +78,10 @@ class Settings(BaseSettings):
         description="a sandbox in which nothing runs gets no CPU after this; it goes on in a millisecond",
     )
     sandbox_idle_s: float = Field(
-        default=900, gt=0, description="a sandbox in which nothing runs is stopped after this; it starts again in 0.2 s"
+        default=900,
+        gt=0,
+        description="a sandbox that nobody uses is stopped after this, or what runs in it goes to disk; it is back in "
+        "0.2 s. A run that goes on is use, and so is a process that computes",
     )
     engine_idle_s: float = Field(
         default=1800, gt=0, description="the engine ends when it had no request, no run and no sandbox for this long"

@@ -48,7 +48,8 @@ async def test_a_copy_has_the_files_and_goes_its_own_way(gvisor: Driving) -> Non
     gvisor.spec = other
     await gvisor.do("start")
     said = await gvisor.sh(
-        "cat note /usr/local/bin/tool; ls -d /usr/share/doc/bash /usr/bin/yes; chmod 700 /opt/closed; cat /opt/closed/s;"
+        "cat note /usr/local/bin/tool; ls -d /usr/share/doc/bash /usr/bin/yes;"
+        " chmod 700 /opt/closed; cat /opt/closed/s;"
         " echo two > note; rm /usr/local/bin/tool"
     )
     assert said.stdout == "one\nx\ns\n"
