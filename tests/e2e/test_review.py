@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,8 @@ async def test_alike_or_told(client: Client, workspace: Path, seed: int) -> None
 
 
 async def save(path: Path, text: str) -> None:
-    while True:
-        path.with_name("new").write_text(text)
+    for number in count():
+        path.with_name("new").write_text(f"{text} // {number}")
         path.with_name("new").rename(path)
         await asyncio.sleep(1)
 
