@@ -122,6 +122,7 @@ async def firsts(client: Client, base: Path, files: int, rounds: int) -> list[re
     # The engine is up, the template's layer made, the host's package configuration known.
     with machines.workspace({}) as folder:
         await sync(client, folder)
+        await client.sandbox_remove(workspace={"path": str(folder), "root": True})
     for turn in range(rounds):
         for name, argv in ways.items():
             await asyncio.to_thread(os.sync)
@@ -158,7 +159,7 @@ async def compare(files: int, rounds: int, count: int) -> list[report.Row]:
                 rows = await firsts(client, base, files, rounds)
                 seen = await saves(client, folder, count)
                 for sandbox in (await client.sandbox_list()).sandboxes:
-                    if sandbox.workspace.path.startswith("/var/tmp/cx-bench-"):
+                    if sandbox.workspace.path.startswith((str(base), str(folder))):
                         await client.sandbox_remove(sandbox_id=sandbox.id)
         goal = report.Row("ten milliseconds", [10.0])
         return [*rows, goal, report.Row("saved → read inside", seen, against=goal.name, at_most=1.0)]

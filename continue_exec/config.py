@@ -62,6 +62,16 @@ class Settings(BaseSettings):
         default=(), description="ignored or secret files that go in all the same, as .gitignore patterns"
     )
 
+    git: Literal["history", "none"] = Field(
+        default="history",
+        description="`history`: the workspace's repositories are inside, read-only; `none`: no `.git`",
+    )
+    git_folders: tuple[Path, ...] = Field(
+        default=(),
+        description="folders outside a workspace that its repositories may lead to, "
+        "such as the one that a clone borrows objects from",
+    )
+
     sandbox_pause_s: float = Field(
         default=10,
         gt=0,

@@ -27,6 +27,8 @@ class Capability(StrEnum):
     """A second sandbox can be made with the files of a first (`copy`, `files`)."""
     SNAPSHOT_MEMORY = "snapshot-memory"
     """All that runs can be saved and go on later, after a reboot too (`save_memory`)."""
+    BINDS = "binds"
+    """`SandboxSpec.binds` are shown; without it they are ignored."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,20 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Bind:
+    """A folder of the host that is seen inside, read-only by the host's own kernel, as it is at any moment.
+
+    One that is not there (any more) is an empty folder inside; that fails no start.
+    """
+
+    source: Path
+    name: str
+    """Inside it is BIND_DIR/name (protocol/agent.py)."""
+    hidden: tuple[str, ...] = ()
+    """Files in it, relative, that are seen empty."""
+
+
+@dataclass(frozen=True)
 class SandboxSpec:
     """Everything a driver needs to make a sandbox. Paths are absolute."""
 
@@ -57,6 +73,8 @@ class SandboxSpec:
     agent: Path
     """The agent's binary on the host."""
     limits: Limits = field(default_factory=Limits)
+    binds: tuple[Bind, ...] = ()
+    """Needs Capability.BINDS. Fixed from one start to the next."""
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,7 @@ async def apply(live: Live, request: c.ChangesApply) -> c.ChangesApplied:
     picked, left = await _picked(live, review, request)
     if request.dry_run:
         return c.ChangesApplied(applied=tuple(change.path for change, _, _ in picked), left=tuple(left))
-    # Deletions first and from within, so that what takes a folder's place finds it empty.
-    gone = [one for one in reversed(picked) if one[0].kind == "deleted"]
-    ordered = [*gone, *(one for one in picked if one[0].kind != "deleted")]
+    ordered = sorted(picked, key=_order)
     done: list[str] = []
     for at in range(0, len(ordered), AT_ONCE):
         some = ordered[at : at + AT_ONCE]
@@ -84,10 +82,19 @@ async def propose(live: Live, request: c.ChangesApply) -> c.ChangesProposed:
     """The same as edits for an editor to make."""
     review = review_of(live)
     picked, left = await _picked(live, review, request, editor=True)
-    proposals = await asyncio.to_thread(
-        lambda: [Contents(review).proposal(change, pick, deltas[0]) for change, pick, deltas in picked]
-    )
+    proposals = await asyncio.to_thread(_proposals, Contents(review), picked, left)
     return c.ChangesProposed(proposals=tuple(proposals), left=tuple(left))
+
+
+def _proposals(contents: Contents, picked: Sequence[Picked], left: list[c.Left]) -> list[c.Proposal]:
+    """What is refused on the way is added to `left`."""
+    proposals = []
+    for change, pick, deltas in picked:
+        try:
+            proposals.append(contents.proposal(change, pick, deltas[0]))
+        except ContinueExecError as error:
+            left.append(_left(change.path, error))
+    return proposals
 
 
 async def discard(live: Live, request: c.ChangesApply) -> c.ChangesApplied:
@@ -188,6 +195,14 @@ def _found(
     if by_hunk:
         found |= {change.path: change for change in contents.changes(deltas, hunks=True, only=by_hunk)}
     return found
+
+
+def _order(one: tuple[c.Change, c.Pick, Sequence[Delta]]) -> tuple[int, int]:
+    """Deletions first and from within, then what comes, last what takes a folder's place: it must find it empty."""
+    change = one[0]
+    if change.kind == "deleted":
+        return 0, -change.path.count("/")
+    return (2, -change.path.count("/")) if change.old_type == "folder" else (1, 0)
 
 
 def _below(live: Live, paths: Sequence[str]) -> list[str]:

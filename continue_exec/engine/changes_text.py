@@ -138,6 +138,7 @@ class Contents:
         if self._obeyed is None:
             mirror = self.review.mirror
             links = [path for path, seen in mirror.state.entries.items() if seen.kind == "l"]
+            links += mirror.kept_out  # secrets: `.envrc` is one
             self._obeyed = Obeyed(self.review.home.files, mirror.root, links, self.review.rules.hooks)
         return self._obeyed
 
@@ -280,7 +281,13 @@ class Contents:
         return _content(path, side, Version("f", found.mode), data, version)
 
     def proposal(self, change: c.Change, pick: c.Pick, delta: Delta) -> c.Proposal:
-        """What an editor would have to do; `text` is None where it cannot."""
+        """What an editor would have to do; `text` is None where it cannot.
+
+        Raises:
+            Refused: an editor would write through a link: it does not look where a path leads.
+            Conflict: as `merged`.
+        """
+        self.review.home.check_links(change.path)
         plain = c.Proposal(path=change.path, kind=change.kind, old_path=change.old_path)
         if change.kind in ("deleted", "renamed"):
             return plain

@@ -98,6 +98,7 @@ class Engine:
             "preview.show": self._show_preview,
             "preview.keep": self._keep_preview,
             "preview.discard": self._discard_preview,
+            "git.fetch": self._fetch,
             "language.list": self._languages,
         }
 
@@ -279,6 +280,15 @@ class Engine:
     async def _discard_preview(self, params: m.RunRef) -> m.Nothing:
         await self.previews.discard(params.run_id)
         return m.Nothing()
+
+    # git.*
+
+    async def _fetch(self, params: m.WorkspaceRef) -> c.GitRefs:
+        workspace = workspaces.resolve(params)
+        self.sandboxes.get(m.SandboxRef(workspace=params))  # where there is none, nothing was committed
+        live = await self.sandboxes.ensure(workspace)
+        live.touch()
+        return await self.sandboxes.repositories.fetch(live)
 
     async def _languages(self, _: m.Nothing) -> m.LanguageList:
         return m.LanguageList(

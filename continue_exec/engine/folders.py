@@ -56,6 +56,14 @@ class Folders:
         """Every file of those that exists."""
         return sorted((self.home / "mirror").glob(f"{sandbox_id}.*"))
 
+    def git_memory(self, sandbox_id: str) -> Path:
+        """What the host's repositories and the sandbox's last had in common."""
+        return self.home / "mirror" / f"{sandbox_id}.git"
+
+    def fetched(self, sandbox_id: str) -> Path:
+        """Commits on their way home that are not checked yet."""
+        return self.home / "fetch" / sandbox_id
+
     def sockets(self, sandbox_id: str) -> Path:
         """Bound into one sandbox; the path is short because a socket's may have at most 107 bytes."""
         return self.runtime / sandbox_id

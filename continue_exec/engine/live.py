@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from ..agent.connection import AgentConnection
 from ..drivers.base import Machine, SandboxSpec
 from ..errors import ContinueExecError
 from ..mirror.batch import NOTHING
+from ..mirror.git.fetch import GitInside
+from ..mirror.git.inside import Said
 from ..mirror.mirror import Mirror
 from ..mirror.state import digest
 from ..model import Sandbox
@@ -19,6 +22,7 @@ from ..network.proxy import Decision, EgressProxy
 from ..protocol.agent import FileStat, PushItem, PushResult
 from ..protocol.methods import SyncResult
 from ..tasks import Tasks
+from .commands import command
 from .review import Review
 from .streams import ActiveRun
 
@@ -47,6 +51,8 @@ class Live:
     """Base environment of every run."""
     review: Review | None = None
     """None: the driver keeps no copy of the workspace."""
+    git: GitInside | None = None
+    """Brings the host's repositories inside and commits home; None: they stay out."""
     runs: dict[str, ActiveRun] = field(default_factory=dict)
     programs: dict[str, str | None] = field(default_factory=dict)
     """Programs looked for inside, and where they are."""
@@ -87,7 +93,34 @@ class Live:
 
     async def flush(self) -> SyncResult:
         """Everything on the host's disk and in editors' buffers up to now is inside when this returns."""
-        return await self.mirror.flush(self)
+        result = await self.mirror.flush(self)
+        notes = await self.git.sync.bring_in(self) if self.git is not None else ()
+        return result.model_copy(update={"notes": (*result.notes, *notes)}) if notes else result
+
+    async def stat(self, path: str) -> FileStat:
+        """For Git inside: lstat."""
+        return await self.agent.stat(path)
+
+    async def list(self, path: str) -> tuple[FileStat, ...]:
+        """For Git inside: entries of a folder."""
+        return await self.agent.list(path)
+
+    def read(self, path: str, offset: int = 0, length: int = -1) -> AsyncIterator[bytes]:
+        """For Git inside: a file's bytes."""
+        return self.agent.read(path, offset, length)
+
+    async def command(
+        self,
+        argv: tuple[str, ...],
+        cwd: str,
+        *,
+        input: bytes = b"",
+        into: BinaryIO | None = None,
+        limit: int = 1 << 20,
+        timeout_s: float = 30.0,
+    ) -> Said:
+        """For Git inside: a command of ours, not a run."""
+        return await command(self.agent, argv, cwd, self.env, input=input, into=into, limit=limit, timeout_s=timeout_s)
 
     def touch(self) -> None:
         """A request concerned it."""

@@ -16,7 +16,7 @@ import stat
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -98,7 +98,7 @@ class Previews:
         sandbox = live.sandbox.model_copy(
             update={"id": f"sb_{secrets.token_hex(6)}", "created_at": time.time(), "state": SandboxState.CREATING}
         )
-        spec = self.sandboxes.spec(sandbox)
+        spec = replace(self.sandboxes.spec(sandbox), binds=live.spec.binds)
         private(spec.folder)
         private(spec.sockets)
         undo.push_async_callback(self._erase, sandbox)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..mirror import changes
@@ -48,6 +48,8 @@ class Review:
     history: History
     active: Callable[[], Iterable[str]]
     tasks: Tasks
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """What the last `deltas` could not compare, and why."""
     _due: list[str] = field(default_factory=list)
     """Runs that ended since the last look, oldest first."""
     _dirty: dict[str, Version] = field(default_factory=dict)
@@ -56,10 +58,8 @@ class Review:
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: bool = False
     _rules_read: int = -1
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _turn: threading.RLock = field(default_factory=threading.RLock)
     """Of the worker threads: a look at the tree for the history does not wait for the mirror's lock."""
-    left_out: dict[str, str] = field(default_factory=dict)
-    """What could not be compared by `deltas`, and why."""
     _bases_size: int = 0
     """Bytes of `bases` when what is not wanted was last thrown out."""
 
@@ -146,9 +146,10 @@ class Review:
     def _delta(self, path: str) -> Delta | None:
         there, seen = self.files.look(path), self.mirror.state.entries.get(path)
         host = HostSide(self.home.files, self.mirror.buffers())
-        found = changes.compare(
-            {} if there is None else {path: there}, {} if seen is None else {path: seen}, self.inside, host, (path,)
-        )
+        with self._turn:
+            found = changes.compare(
+                {} if there is None else {path: there}, {} if seen is None else {path: seen}, self.inside, host, (path,)
+            )
         return found[0] if found else None
 
     def _deltas(self, only: tuple[str, ...]) -> list[Delta]:
@@ -158,7 +159,7 @@ class Review:
             host = HostSide(self.home.files, self.mirror.buffers())
             deltas = changes.compare(found, self.mirror.state.entries, self.inside, host, only)
             self.left_out = dict(self.inside.left_out)
-            return deltas
+        return deltas
 
     def version(self, path: str, found: Found | None) -> Version:
         """What stands inside at a path where `found` was found. Blocks.
@@ -222,6 +223,7 @@ class Review:
         """
         async with self._looking:
             due, self._due = self._due, []
+            going = list(self.active())
             async with self.mirror.lock:
                 entries = dict(self.mirror.state.entries)
             found = await asyncio.to_thread(self._look, entries)
@@ -236,7 +238,9 @@ class Review:
             self._dirty = dirty
             runs = (name,) if name else tuple(due)
             if steps or runs:
-                entry = Entry(runs or ("background",), tuple(self.active()), now(), steps)
+                # Also those that ended while we looked: part of what they changed may be in this already.
+                beside = dict.fromkeys(run for run in (*going, *self._due, *self.active()) if run not in runs)
+                entry = Entry(runs or ("background",), tuple(beside), now(), steps)
                 await asyncio.to_thread(self._keep, entry)
             self.mirror.reconsider({*steps, *(self.mirror.contested.keys() - dirty.keys())})
             await asyncio.to_thread(self._tidy, BASES_GROWTH)
@@ -244,14 +248,21 @@ class Review:
     def _look(self, entries: dict[str, Seen]) -> set[str]:
         """Paths that seem to be other than mirrored."""
         with self._turn:
-            self._fresh_rules()
-            found = self.inside.scan(self.rules, known=len(entries))
+            return self._suspects(entries)
+
+    def _suspects(self, entries: dict[str, Seen]) -> set[str]:
+        self._fresh_rules()
+        found = self.inside.scan(self.rules, known=len(entries))
         suspects = {path for path, there in found.items() if not changes.plainly_same(there, entries.get(path))}
         return suspects | {
             path for path in entries.keys() - found.keys() if not changes.unknown(path, self.inside.left_out)
         }
 
     def _again(self, suspects: Iterable[str]) -> dict[str, Version]:
+        with self._turn:
+            return self._versions(suspects)
+
+    def _versions(self, suspects: Iterable[str]) -> dict[str, Version]:
         dirty = {}
         for path in suspects:
             seen = self.mirror.state.entries.get(path)

@@ -76,6 +76,7 @@ class Runs:
         active = ActiveRun(run, live.agent.new_stream(), self._new_log(run), self._on_exit)
         self.state.save_run(run, active.stream)
         self._register(live, active)
+        self._tell(live, active)
         try:
             await live.agent.exec(
                 Exec(
@@ -100,11 +101,15 @@ class Runs:
             self._end(live, active, RunState.FAILED, error.message, **error.to_wire())
             raise
         self._arm(live, active)
+        return active
+
+    @staticmethod
+    def _tell(live: Live, active: ActiveRun) -> None:
+        """What the user should know of the sandbox, before the command can have ended."""
         while live.news:
             active.notice(*live.news.pop(0))
         if live.mirror.contested:
             active.notice("conflict", _contested(live.mirror.contested))
-        return active
 
     async def _abandon(self, live: Live, active: ActiveRun) -> None:
         try:

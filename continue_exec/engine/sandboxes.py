@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ..agent.connection import AgentConnection
@@ -38,6 +39,7 @@ from .history import History
 from .live import Live
 from .networks import Networks
 from .opening import Opening
+from .repositories import Repositories
 from .review import Review
 from .runs import Runs
 from .workspaces import Buffers
@@ -64,6 +66,7 @@ class Sandboxes:
         self.state = state
         self.networks = networks
         self.runs = runs
+        self.repositories = Repositories(settings, folders, driver)
         self.buffers = Buffers()
         self.live: dict[str, Live] = {}
         """By workspace path."""
@@ -162,7 +165,7 @@ class Sandboxes:
                 sandbox, SandboxState.STOPPED if sandbox.state is SandboxState.RUNNING else sandbox.state
             )
             sandbox = self.set(sandbox.model_copy(update={"limits": self._limits()}), SandboxState.CREATING)
-        spec = self.spec(sandbox)
+        spec = replace(self.spec(sandbox), binds=await asyncio.to_thread(self.repositories.binds, sandbox))
         private(spec.folder)
         private(spec.sockets)
         try:
@@ -219,6 +222,7 @@ class Sandboxes:
         async with AsyncExitStack() as undo:
             live = await self.connect(sandbox, opening, machine, mirror, first)
             undo.push_async_callback(self.let_go, live)
+            live.git = self.repositories.open(live.sandbox, mirror)
             live.sandbox = self.set(live.sandbox, SandboxState.RUNNING)
             await self.runs.adopt(live, live.agent.hello)
             # Last: what failed on the way is in nobody's hands.
@@ -296,11 +300,15 @@ class Sandboxes:
             if sandbox.state not in (SandboxState.RUNNING, SandboxState.CREATING):
                 continue
             async with self._locks[sandbox.workspace.path]:
-                try:
-                    await self._adopt(sandbox)
-                except (ContinueExecError, OSError) as error:
-                    log.warning("%s could not be adopted: %s", sandbox.id, error)
-                    await self._lay_down(sandbox, f"it could not be adopted: {error}")
+                await self.take_back(sandbox)
+
+    async def take_back(self, sandbox: Sandbox) -> None:
+        """Take over one that runs without us, or lay it down; its workspace's lock is held."""
+        try:
+            await self._adopt(sandbox)
+        except (ContinueExecError, OSError) as error:
+            log.warning("%s could not be adopted: %s", sandbox.id, error)
+            await self._lay_down(sandbox, f"it could not be adopted: {error}")
 
     async def _sweep(self) -> None:
         """Delete what belongs to no sandbox: copies that an earlier engine had made for previews."""
@@ -434,7 +442,8 @@ class Sandboxes:
         for path in self.folders.of_mirror(sandbox.id):
             path.unlink(missing_ok=True)
         await standby.forget(self, sandbox.id)
-        for folder in (self.folders.sandbox(sandbox.id), self.folders.sockets(sandbox.id)):
+        folders = self.folders
+        for folder in (folders.sandbox(sandbox.id), folders.sockets(sandbox.id), folders.fetched(sandbox.id)):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def close_live(self, live: Live) -> None:

@@ -43,10 +43,12 @@ async def rest(sandboxes: Sandboxes, live: Live) -> bool:
         # A request may have come while we asked; from here on nothing is awaited before it is seen to.
         if live.sandbox.used_at != used_at or live.runs:
             return False
+        capabilities = sandboxes.driver.capabilities()
+        if processes and Capability.SNAPSHOT_MEMORY not in capabilities:
+            return False
         if _unused(live, settings.sandbox_idle_s):
-            await _lay_down(sandboxes, live, processes > 0)
-            return True
-        if not processes and not live.paused and Capability.PAUSE in sandboxes.driver.capabilities():
+            return await _lay_down(sandboxes, live, processes > 0)
+        if not processes and not live.paused and Capability.PAUSE in capabilities:
             live.paused = True
             sandboxes.driver.pause(live.spec)
         return False
@@ -61,15 +63,20 @@ def _unused(live: Live, seconds: float) -> bool:
     )
 
 
-async def _lay_down(sandboxes: Sandboxes, live: Live, runs_something: bool) -> None:
-    if runs_something and Capability.SNAPSHOT_MEMORY in sandboxes.driver.capabilities():
-        try:
-            await save(sandboxes, live)
-            sandboxes.set(live.sandbox, SandboxState.STANDBY, "idle")
-            return
-        except (DiskFull, SandboxFailed) as error:
-            log.warning("%s ends instead of going to disk: %s", live.sandbox.id, error)
-    await sandboxes.end(live.sandbox, "idle")
+async def _lay_down(sandboxes: Sandboxes, live: Live, runs_something: bool) -> bool:
+    """Stop it, or what runs in it goes to disk; whether it is up no longer."""
+    if not runs_something:
+        await sandboxes.end(live.sandbox, "idle")
+        return True
+    try:
+        await save(sandboxes, live)
+    except (DiskFull, SandboxFailed) as error:
+        log.warning("%s stays up: %s", live.sandbox.id, error)
+        # Not tried again before it has been idle once more.
+        await sandboxes.take_back(live.sandbox)
+        return live.workspace not in sandboxes.live
+    sandboxes.set(live.sandbox, SandboxState.STANDBY, "idle")
+    return True
 
 
 async def save(sandboxes: Sandboxes, live: Live) -> None:

@@ -115,6 +115,24 @@ class Blobs:
                 with suppress(OSError):
                     temporary.unlink()
 
+    def begin_anew(self) -> Path | None:
+        """Forget everything, and let another program write the file until it is next asked for something.
+
+        Returns its path; None: it cannot be made.
+        """
+        self.close()
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, MAGIC)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            log.warning("%s cannot be used: %s", self.path, error)
+            return None
+        return self.path
+
     def close(self) -> None:
         """Close the file; it is opened again when needed."""
         with self._lock:

@@ -115,6 +115,11 @@ class Filter:
         ]
 
     @property
+    def repositories(self) -> dict[str, str]:
+        """Work trees at and below the workspace, as far as it was looked at: relative path → absolute."""
+        return {rel: found.folder for rel, found in dict(self._repositories).items()}
+
+    @property
     def notes(self) -> list[str]:
         """What git could not say, in words."""
         return [repository.note for repository in self._repositories.values() if repository.note]

@@ -13,7 +13,7 @@ own program, its plug-ins or its source of packages from it. Two borders of that
     - Settings of linters and formatters that are programs (`eslint.config.js`) are in it: editors run them at once, and
       they rarely change.
 
-To add one: a row in EXECUTED; a case in tests/unit/mirror/test_guard.py; docs/reference/review.md.
+To add one: a row in EXECUTED; a case in tests/unit/mirror/test_guard.py; docs/reference/homecoming.md.
 """
 
 from __future__ import annotations

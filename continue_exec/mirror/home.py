@@ -134,6 +134,21 @@ class Home:
             gone.append(path)
         return gone
 
+    def check_links(self, path: str) -> None:
+        """See to it that a path does not lead through a link, for those who will not look themselves.
+
+        Raises:
+            Refused: it does, or that cannot be told.
+        """
+        parts = path.split("/")[:-1]
+        for depth in range(1, len(parts) + 1):
+            try:
+                found = self.files.stat("/".join(parts[:depth]))
+            except OSError as error:
+                raise Refused(f"{path} cannot be looked at on the host: {error.strerror}") from None
+            if found is not None and stat.S_ISLNK(found.st_mode):
+                raise Refused(f"{parts[depth - 1]}, on the way to {path}, is a link on the host")
+
     def leads_out(self, path: str, target: str) -> str:
         """Whether a link would lead out of the workspace as it is on the host, by way of links there; in words.
 

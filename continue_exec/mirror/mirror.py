@@ -89,6 +89,7 @@ class Mirror:
         self._lock = asyncio.Lock()
         self._changes = Changes(rescan=True)
         """What is known to have changed and is not mirrored yet."""
+        self._repositories: Mapping[str, str] = {}
         self._identity = (0, 0)
         self._stands: Mapping[str, str] = {}
         """While it overwrites: what stands inside at just those paths."""
@@ -129,6 +130,11 @@ class Mirror:
     def drop_client(self, client: str) -> None:
         """Clear all texts of a client that is gone."""
         self._changes.paths |= self._buffers.drop(client)
+
+    @property
+    def kept_out(self) -> list[str]:
+        """Paths on the host that are not inside although no rule ignores them: secrets, and what cannot be read."""
+        return list(self._left_out)
 
     def reconsider(self, paths: Iterable[str]) -> None:
         """The sandbox changed these: what was contested may not be so any more."""
@@ -213,7 +219,8 @@ class Mirror:
             try:
                 reader = Reader(self.root, self._filter, self._state, self._left_out)
                 seeding = Seeding(reader, watcher, self._buffers.current())
-                done = await in_thread(lambda: seeding.run(program, folder), seeding.stop)
+                texts = self.blobs.begin_anew() if self.blobs is not None else None
+                done = await in_thread(lambda: seeding.run(program, folder, texts), seeding.stop)
                 # Deleted while we looked: what is missing below it means nothing.
                 self._check_root()
                 if done:
@@ -222,6 +229,14 @@ class Mirror:
                     self._seeded = (seeding.files, seeding.batch.size, (time.perf_counter() - started) * 1000)
             finally:
                 self._merge(remaining)
+
+    def repositories(self) -> Mapping[str, str]:
+        """Work trees at and below the workspace: relative path → absolute. As the last `flush` found them."""
+        return self._repositories
+
+    def holds(self, path: str) -> bool:
+        """Whether a path of the workspace is known to be inside."""
+        return path in self._state.entries
 
     async def flush(self, target: Target) -> SyncResult:
         """Everything on disk and in buffers up to this call is inside when it returns.
@@ -319,6 +334,8 @@ class Mirror:
         try:
             buffers = self._buffers.current()
             plan = await self._plan(watcher, taken, buffers)
+            # Kept, as the filter forgets for a while whenever it looks at everything again.
+            self._repositories = self._filter.repositories
             # Deleted while we looked: what is missing below it means nothing.
             self._check_root()
             if patient and not plan.replaces(self._state):

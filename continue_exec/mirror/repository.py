@@ -1,24 +1,22 @@
 """What Git knows of a work tree: its excludes, and which ignored files are tracked all the same.
 
-The one place that starts git. A workspace may come from anywhere, so git is run in a way that starts nothing the
-repository names: no fsmonitor, no hooks, no transport, no pager, none of the caller's GIT_* variables; and it writes
-nothing. Where git refuses (a repository of another user, a broken index) the folder is mirrored by its ignore files
-alone, and `note` says so.
+git is asked in a way that starts nothing the repository names (git/process.py), and it writes nothing. Where git
+refuses (a repository of another user, a broken index) the folder is mirrored by its ignore files alone, and `note`
+says so.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import subprocess
 from dataclasses import dataclass, field
 
+from .git import process
 from .patterns import PatternList, parse
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT_S = 30.0
-"""Seconds. `ls-files` on the largest index takes one or two; a network file system that hangs must not hold a run."""
+_NO_HOOKS = "/dev/null"
 
 Signature = tuple[int, int, int]
 
@@ -46,8 +44,8 @@ class Repository:
     def open(cls, folder: str) -> Repository:
         """Read everything there is to know. Never raises for what git or the repository lacks."""
         self = cls(folder)
-        git_dir = _git_dir(folder)
-        common = _common_dir(git_dir)
+        git_dir = git_dir_of(folder)
+        common = common_dir_of(git_dir)
         self._index = os.path.join(git_dir, "index")
         settings, failure = self._settings()
         self.ignore_case = settings.get("core.ignorecase", "false").lower() in ("true", "yes", "on", "1")
@@ -57,7 +55,7 @@ class Repository:
         user = os.path.join(folder, os.path.expanduser(user))
         exclude = os.path.join(common, "info", "exclude")
         self._excludes = (exclude, user, os.path.join(common, "config"), *_user_config())
-        self._seen_rules = tuple(_signature(path) for path in self._excludes)
+        self._seen_rules = tuple(signature(path) for path in self._excludes)
         self.lists = tuple(
             patterns
             for path in (exclude, user)
@@ -70,7 +68,7 @@ class Repository:
 
     def refresh(self) -> bool:
         """Ask again which ignored files are tracked; whether that changed. Blocks for some milliseconds."""
-        self._seen_index = _signature(self._index)
+        self._seen_index = signature(self._index)
         if self._seen_index is None:  # nothing was ever added
             listed, failure = b"", ""
         else:
@@ -87,18 +85,22 @@ class Repository:
 
     def rules_changed(self) -> bool:
         """Whether info/exclude, the user's excludes or git's configuration changed since `open`. Some `stat`s."""
-        return any(_signature(path) != seen for path, seen in zip(self._excludes, self._seen_rules, strict=True))
+        return any(signature(path) != seen for path, seen in zip(self._excludes, self._seen_rules, strict=True))
 
     def index_changed(self) -> bool:
         """Whether git's index changed since the last `refresh`. One `stat`."""
-        return _signature(self._index) != self._seen_index
+        return signature(self._index) != self._seen_index
 
     def _settings(self) -> tuple[dict[str, str], str]:
         output, failure = _git(
             self.folder, "config", "-z", "--get-regexp", r"^core\.(ignorecase|excludesfile|hookspath)$"
         )
-        pairs = (entry.partition("\n") for entry in os.fsdecode(output).split("\0") if entry)
-        return {key: value for key, _, value in pairs}, failure
+        settings: dict[str, str] = {}
+        for entry in filter(None, os.fsdecode(output).split("\0")):
+            key, _, value = entry.partition("\n")
+            if key != "core.hookspath" or value != _NO_HOOKS:  # which we said ourselves
+                settings[key] = value
+        return settings, failure
 
 
 def find_top(folder: str) -> str | None:
@@ -128,37 +130,18 @@ def read_rules(path: str, *, follow: bool = False) -> bytes:
 
 def _git(folder: str, *arguments: str) -> tuple[bytes, str]:
     """Output of a git command, and words for why there is none."""
-    variables = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    kept = {key: os.environ[key] for key in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM") if key in os.environ}
-    safe = {
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_ALLOW_PROTOCOL": "none",
-    }
-    command = ["git", "--no-pager", "-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null", *arguments]
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**variables, **kept, **safe, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except FileNotFoundError:
+        return process.run(
+            folder, *arguments, ok=(0, 1) if arguments[0] == "config" else (0,)
+        ), ""  # 1: no such setting
+    except process.GitMissing:
         return b"", f"git is not installed: tracked files of {folder} that its .gitignore names stay out"
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return b"", f"git did not answer for {folder} ({error}): tracked files that its .gitignore names stay out"
-    if done.returncode == 0 or (arguments[0] == "config" and done.returncode == 1):  # 1: no such setting
-        return done.stdout, ""
-    words = (done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"])[0]
-    log.warning("git %s in %s: %s", arguments[0], folder, words)
-    return b"", f"git refused {folder} ({words}): tracked files that its .gitignore names stay out"
+    except process.GitFailed as error:
+        log.warning("git %s: %s", arguments[0], error)
+        return b"", f"{error}: tracked files that its .gitignore names stay out"
 
 
-def _git_dir(folder: str) -> str:
+def git_dir_of(folder: str) -> str:
     """Where the repository is: `.git`, or what a `.git` file of a linked work tree or submodule points to."""
     path = os.path.join(folder, ".git")
     if not os.path.isdir(path):
@@ -168,7 +151,7 @@ def _git_dir(folder: str) -> str:
     return path
 
 
-def _common_dir(git_dir: str) -> str:
+def common_dir_of(git_dir: str) -> str:
     """Where a linked work tree keeps what it shares (gitrepository-layout(5), commondir)."""
     text = os.fsdecode(read_rules(os.path.join(git_dir, "commondir"), follow=True)).strip()
     return os.path.normpath(os.path.join(git_dir, text)) if text else git_dir
@@ -182,7 +165,8 @@ def _user_config() -> tuple[str, str]:
     return os.path.expanduser("~/.gitconfig"), os.path.join(_config_home(), "git", "config")
 
 
-def _signature(path: str) -> Signature | None:
+def signature(path: str) -> Signature | None:
+    """Time of modification, size and inode of a file; None if it is not there."""
     try:
         found = os.stat(path)
     except OSError:

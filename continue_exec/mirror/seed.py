@@ -58,10 +58,11 @@ class Seeding:
         self.batch = Batch(again=self._buffers.copy())
         self.files = 0
 
-    def run(self, program: Path, folder: Path) -> bool:
+    def run(self, program: Path, folder: Path, texts: Path | None = None) -> bool:
         """Write everything into `folder`, which is empty; False if `program` cannot be run here. Blocks.
 
-        What is found is copied while the rest is looked for.
+        What is found is copied while the rest is looked for. `texts`: a file of Blobs, which gets the texts as well, so
+        that what both sides change at once can be merged from the first moment on.
 
         Raises:
             DiskFull: no room; what was written so far counts for nothing.
@@ -70,7 +71,8 @@ class Seeding:
         reader = self._reader
         # Answers and words go to memory, not to pipes: then there is nothing to be read while we write.
         with _memory() as answers, _memory() as words:
-            argv = (str(program), "seed", f"--from={reader.root}", f"--to={folder}")
+            kept = () if texts is None else (f"--texts={texts}",)
+            argv = (str(program), "seed", f"--from={reader.root}", f"--to={folder}", *kept)
             self._spawn = lambda: subprocess.Popen(
                 argv, bufsize=0, stdin=subprocess.PIPE, stdout=answers, stderr=words, env={}, cwd="/"
             )

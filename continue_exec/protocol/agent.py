@@ -25,6 +25,9 @@ INITIAL_CREDIT = 1 << 20
 SOCKET_DIR = "/run/continue-exec"
 """Where the host's folder of sockets is bound (read-only) inside."""
 
+BIND_DIR = "/.continue-exec/host"
+"""Where the driver shows folders of the host, each read-only under a name of its own."""
+
 EGRESS_PORT = 3128
 """The agent's relay listens on 127.0.0.1 at this port inside; each connection is joined to egress.sock."""
 

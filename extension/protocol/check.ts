@@ -56,6 +56,8 @@ export function icon(state: SandboxState): string {
       return "sync";
     case "running":
       return "vm-running";
+    case "standby":
+      return "debug-pause";
     case "stopped":
       return "vm-outline";
     case "failed":

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"flag"
@@ -26,6 +27,9 @@ import (
 //	answer  u32 number of the record, u16 errno, u8 part, u8 0, u32 mode, u32 0, i64 size, i64 time of modification,
 //	        i64 time of change (0: too young to be relied on), u64 inode, first 16 bytes of SHA-256 of what was copied
 //
+// With --texts, texts are written to that file as well, so that they can be merged with later ones: one record after the
+// other, as continue_exec/mirror/blobs.py has them.
+//
 // All in little endian. Folders come before what is in them, and get their modes at the end, as they may forbid writing.
 
 const (
@@ -38,6 +42,8 @@ const (
 
 	seedBatch   = 64        // files of one folder that one goroutine copies
 	seedBuffer  = 256 << 10 // bytes; smaller files are read before their copy is made
+	textHead    = 4 + 16    // bytes before a text: its length, its hash
+	textLook    = 8000      // bytes in which a text has no NUL, as Git has it
 	longestPath = 64 << 10
 	mostExtra   = 1 << 30
 
@@ -68,12 +74,15 @@ type seedAnswer struct {
 // seeder is one copy at work.
 type seeder struct {
 	from, to *folders
+	texts    int // descriptor; negative: none are kept
 	batches  chan []seedRecord
 	workers  sync.WaitGroup
 
 	mu  sync.Mutex
 	out *bufio.Writer
 	err error
+
+	keeping sync.Mutex // of texts
 }
 
 // seed is the program; returns its exit code.
@@ -81,14 +90,22 @@ func seed(args []string) int {
 	flags := flag.NewFlagSet("seed", flag.ContinueOnError)
 	from := flags.String("from", "", "the host's folder")
 	to := flags.String("to", "", "the folder that is filled; it is there")
+	texts := flags.String("texts", "", "the file that gets the texts; made if it is missing")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
 	dieWithParent()
 	syscall.Umask(0) // modes come out as they were said, whatever the engine's umask
-	s := &seeder{out: bufio.NewWriterSize(os.Stdout, 64<<10), batches: make(chan []seedRecord, 16)}
+	s := &seeder{texts: -1, out: bufio.NewWriterSize(os.Stdout, 64<<10), batches: make(chan []seedRecord, 16)}
 	var err error
-	if s.from, err = topFolder(*from); err == nil {
+	if *texts != "" {
+		const flags = syscall.O_WRONLY | syscall.O_APPEND | syscall.O_CREAT | syscall.O_NOFOLLOW | syscall.O_CLOEXEC
+		s.texts, err = syscall.Open(*texts, flags, 0o600)
+	}
+	if err == nil {
+		s.from, err = topFolder(*from)
+	}
+	if err == nil {
 		s.to, err = topFolder(*to)
 	}
 	if err == nil {
@@ -180,11 +197,11 @@ func readRecord(in *bufio.Reader, number uint32) (seedRecord, error) {
 	if length == 0 || length > longestPath || extra > mostExtra {
 		return seedRecord{}, fmt.Errorf("record %d announces a path of %d and %d more bytes", number, length, extra)
 	}
-	bytes := make([]byte, uint64(length)+extra)
-	if _, err := io.ReadFull(in, bytes); err != nil {
+	rest := make([]byte, uint64(length)+extra)
+	if _, err := io.ReadFull(in, rest); err != nil {
 		return seedRecord{}, fmt.Errorf("record %d: %w", number, err)
 	}
-	path := string(bytes[:length])
+	path := string(rest[:length])
 	if err := checkRelative(path); err != nil {
 		return seedRecord{}, err
 	}
@@ -194,7 +211,7 @@ func readRecord(in *bufio.Reader, number uint32) (seedRecord, error) {
 		mode:   uint32(binary.LittleEndian.Uint16(head[2:])) & 0o777,
 		mtime:  int64(binary.LittleEndian.Uint64(head[8:])),
 		name:   path,
-		extra:  bytes[length:],
+		extra:  rest[length:],
 	}
 	if cut := strings.LastIndexByte(path, '/'); cut >= 0 {
 		r.folder, r.name = path[:cut], path[cut+1:]
@@ -260,7 +277,7 @@ func errnoOf(err error) syscall.Errno {
 // work copies the files of one batch after the other.
 func (s *seeder) work() {
 	defer s.workers.Done()
-	buffer := make([]byte, seedBuffer)
+	room := make([]byte, textHead+seedBuffer)
 	sum := sha256.New()
 	for batch := range s.batches {
 		from, noSource := s.from.walk(batch[0].folder, false)
@@ -275,7 +292,11 @@ func (s *seeder) work() {
 			case noSource != nil:
 				s.answer(seedAnswer{number: r.number, errno: errnoOf(noSource), part: partSource})
 			default:
-				s.answer(r.copy(from, to, buffer, sum))
+				result, size := r.copy(from, to, room[textHead:], sum)
+				if result.errno == 0 && result.part == 0 && size > 0 {
+					s.keep(room[:textHead+size], result.digest[:16])
+				}
+				s.answer(result)
 			}
 		}
 		if noSource == nil {
@@ -314,22 +335,39 @@ func (r *seedRecord) done(to, file int, err error, mtime int64) error {
 	return err
 }
 
-// copy copies one file as it is now.
-func (r *seedRecord) copy(from, to int, buffer []byte, sum hash.Hash) seedAnswer {
+// keep appends a text to the texts: one write, so that those of several goroutines stand one after the other. One that
+// cannot be kept, or is written half, is only not there to be merged.
+func (s *seeder) keep(record []byte, digest []byte) {
+	text := record[textHead:]
+	if s.texts < 0 || bytes.IndexByte(text[:min(len(text), textLook)], 0) >= 0 {
+		return
+	}
+	binary.LittleEndian.PutUint32(record, uint32(len(text)))
+	copy(record[4:], digest)
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	if n, err := syscall.Write(s.texts, record); err != nil || n != len(record) {
+		_ = syscall.Close(s.texts) // what follows half a record could not be found
+		s.texts = -1
+	}
+}
+
+// copy copies one file as it is now. If all of it is in the buffer, its size is returned.
+func (r *seedRecord) copy(from, to int, buffer []byte, sum hash.Hash) (seedAnswer, int) {
 	result := seedAnswer{number: r.number, part: partSource}
 	// Not blocking: a named pipe that took the file's place must not hang us.
 	const flags = syscall.O_RDONLY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK | syscall.O_NOCTTY | syscall.O_CLOEXEC
 	source, err := syscall.Openat(from, r.name, flags, 0)
 	if err != nil {
-		return result.with(err)
+		return result.with(err), 0
 	}
 	defer syscall.Close(source)
 	if err := syscall.Fstat(source, &result.found); err != nil {
-		return result.with(err)
+		return result.with(err), 0
 	}
 	if result.found.Mode&syscall.S_IFMT != syscall.S_IFREG {
 		result.part = partChanged
-		return result
+		return result, 0
 	}
 	now := time.Now().UnixNano()
 	if result.ctime = syscall.TimespecToNsec(result.found.Ctim); now-result.ctime < youngNS {
@@ -338,17 +376,17 @@ func (r *seedRecord) copy(from, to int, buffer []byte, sum hash.Hash) seedAnswer
 	sum.Reset()
 	n, err := readFull(source, buffer)
 	if err != nil {
-		return result.with(err)
+		return result.with(err), 0
 	}
 	whole := n < len(buffer)
 	if whole && int64(n) != result.found.Size {
 		result.part = partChanged
-		return result
+		return result, 0
 	}
 	result.part = partDestination
 	file, err := syscall.Openat(to, r.name, createFlags, result.found.Mode&0o777)
 	if err != nil {
-		return result.with(err)
+		return result.with(err), 0
 	}
 	total := int64(0)
 	for n > 0 && err == nil {
@@ -368,7 +406,11 @@ func (r *seedRecord) copy(from, to int, buffer []byte, sum hash.Hash) seedAnswer
 		err, result.part = syscall.EAGAIN, partChanged
 	}
 	sum.Sum(result.digest[:0])
-	return result.with(r.done(to, file, err, syscall.TimespecToNsec(result.found.Mtim)))
+	result = result.with(r.done(to, file, err, syscall.TimespecToNsec(result.found.Mtim)))
+	if !whole {
+		return result, 0
+	}
+	return result, int(total)
 }
 
 // readFull reads until the buffer is full or the file ends.
@@ -391,19 +433,19 @@ func readFull(file int, buffer []byte) (int, error) {
 }
 
 func (s *seeder) answer(a seedAnswer) {
-	var bytes [answerSize]byte
-	binary.LittleEndian.PutUint32(bytes[0:], a.number)
-	binary.LittleEndian.PutUint16(bytes[4:], uint16(a.errno))
-	bytes[6] = a.part
-	binary.LittleEndian.PutUint32(bytes[8:], a.found.Mode)
-	binary.LittleEndian.PutUint64(bytes[16:], uint64(a.found.Size))
-	binary.LittleEndian.PutUint64(bytes[24:], uint64(syscall.TimespecToNsec(a.found.Mtim)))
-	binary.LittleEndian.PutUint64(bytes[32:], uint64(a.ctime))
-	binary.LittleEndian.PutUint64(bytes[40:], a.found.Ino)
-	copy(bytes[48:], a.digest[:16])
+	var line [answerSize]byte
+	binary.LittleEndian.PutUint32(line[0:], a.number)
+	binary.LittleEndian.PutUint16(line[4:], uint16(a.errno))
+	line[6] = a.part
+	binary.LittleEndian.PutUint32(line[8:], a.found.Mode)
+	binary.LittleEndian.PutUint64(line[16:], uint64(a.found.Size))
+	binary.LittleEndian.PutUint64(line[24:], uint64(syscall.TimespecToNsec(a.found.Mtim)))
+	binary.LittleEndian.PutUint64(line[32:], uint64(a.ctime))
+	binary.LittleEndian.PutUint64(line[40:], a.found.Ino)
+	copy(line[48:], a.digest[:16])
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
-		_, s.err = s.out.Write(bytes[:])
+		_, s.err = s.out.Write(line[:])
 	}
 }

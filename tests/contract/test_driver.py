@@ -393,3 +393,77 @@ async def test_two_starts_at_once_are_one_after_the_other(gvisor: Driving) -> No
 
     assert first["pid"] != second["pid"]
     assert len(gvisor.host_processes("runsc-sandbox")) == 1
+
+
+def shown(gvisor: Driving) -> Path:
+    """A folder of the host that the next start shows at /.continue-exec/host/it."""
+    folder = gvisor.home.folder / "shown"
+    (folder / "info").mkdir(parents=True)
+    (folder / "file").write_text("as it was")
+    (folder / "info/links").write_text("/home/elsewhere")
+    for path in (folder, *folder.rglob("*")):
+        if gvisor.user is not None and os.geteuid() == 0:
+            os.chown(path, gvisor.user.uid, gvisor.user.gid)
+    gvisor.spec["binds"] = [[str(folder), "it", ["info/links"]], ["/nowhere/at/all", "missing", []]]
+    return folder
+
+
+async def test_a_folder_of_the_host_is_shown_as_it_is_at_any_moment(gvisor: Driving) -> None:
+    folder = shown(gvisor)
+    await gvisor.do("start")
+    look = "cd /.continue-exec/host; cat it/file it/new; wc -c < it/info/links; ls -A missing | wc -l"
+
+    assert (await gvisor.sh(look)).stdout.split("\n") == ["as it was0", "0", ""]
+    # What was missed before is seen now; a replaced file is the new one.
+    (folder / "new").write_text(" and new")
+    (folder / "other").write_text("changed")
+    (folder / "other").rename(folder / "file")
+    assert (await gvisor.sh(look)).stdout.split("\n") == ["changed and new0", "0", ""]
+
+    gvisor.spec["binds"] = []
+    await gvisor.do("start")
+    assert (await gvisor.sh("ls -A /.continue-exec/host")).stdout == ""
+
+
+async def test_a_shown_folder_cannot_be_written(gvisor: Driving) -> None:
+    folder = shown(gvisor)
+    os.chmod(folder, 0o777)
+    os.chmod(folder / "file", 0o666)
+    await gvisor.do("start")
+
+    # As root with every right inside: append, empty (O_TRUNC), replace, delete, new, mode, times, links, devices.
+    await gvisor.sh(
+        "cd /.continue-exec/host/it; echo x >> file; : > file; echo x > other; mv other file; rm -rf file info;"
+        " touch new file; mkdir folder; chmod 777 info; ln -s / link; ln file hard; mknod pipe p; cp /bin/sh file;"
+        " truncate -s 0 file; dd if=/dev/zero of=file count=1; mount -o remount,rw /.continue-exec/host;"
+        " unshare -Urm sh -c 'mount -o remount,rw,bind /.continue-exec/host/it; echo x > file; : > file'"
+    )
+    script = (
+        "import os\n"
+        "for flags in (os.O_RDWR, os.O_WRONLY | os.O_TRUNC, os.O_RDONLY | os.O_TRUNC, os.O_RDWR | os.O_CREAT):\n"
+        "    try: os.write(os.open('/.continue-exec/host/it/file', flags), b'x')\n"
+        "    except OSError: pass\n"
+        "fd = os.open('/.continue-exec/host/it/file', os.O_RDONLY)\n"
+        "try: os.write(os.open(f'/proc/self/fd/{fd}', os.O_RDWR | os.O_TRUNC), b'x')\n"
+        "except OSError: pass\n"
+        "try: os.ftruncate(fd, 0)\n"
+        "except OSError: pass\n"
+        "print('tried')\n"
+    )
+    assert (await gvisor.run("python3", "-c", script)).stdout == "tried\n"
+
+    assert (folder / "file").read_text() == "as it was"
+    assert sorted(os.listdir(folder)) == ["file", "info"]
+    assert os.listdir(folder / "info") == ["links"]
+    assert (folder / "file").stat().st_mode & 0o777 == 0o666
+
+
+async def test_a_shown_folder_cannot_be_left_upwards(gvisor: Driving) -> None:
+    folder = shown(gvisor)
+    (folder.parent / "secret").write_text("secret")
+    (folder / "link").symlink_to("../secret")
+    await gvisor.do("start")
+
+    result = await gvisor.sh("cd /.continue-exec/host/it; cat ../secret link ../../secret; ls ..")
+
+    assert result.stdout.split() == ["it", "missing"]

@@ -308,7 +308,8 @@ async def test_an_editor_that_knows_only_lsp_gets_words(engine: RealEngine, work
         where = {"start": {"line": 0, "character": 0}, "end": {"line": 1, "character": 0}}
         request = {"textDocument": {"uri": uri}, "range": where, "context": {"diagnostics": []}}
         actions = await editor.request("textDocument/codeAction", request)
-        assert [action["command"] for action in actions] == ["continue-exec.runSelection", "continue-exec.runFile"]
+        commands = ["runSelection", "runFile", "changes", "apply"]
+        assert [action["command"] for action in actions] == [f"continue-exec.{command}" for command in commands]
         call = {"command": "continue-exec.runFile", "arguments": [{"uri": uri}]}
         run_id = (await editor.request("workspace/executeCommand", call))["runId"]
         (shown,) = await editor.until(lambda: editor.of_kind("window/showMessage"))

@@ -157,6 +157,17 @@ def test_what_this_machine_executes_needs_its_name(shell: Shell, workspace: Path
     assert (workspace / ".envrc").read_text() == "export EVIL=1\n"
 
 
+def test_names_that_are_no_text(shell: Shell, workspace: Path) -> None:
+    shell.inside("printf x > $(printf 'caf\\351'); printf 'a\\351b\\n' >> main.py")
+    assert shell("diff", "--names", text=False) == b"caf\xe9\nmain.py\n"
+    assert '+++ "b/caf\\351"\n' in shell("diff") and " caf\\351 " in shell("diff", "--stat")
+    patch = shell("diff", "--patch", text=False)
+    subprocess.run(["git", "apply", "--check"], input=patch, cwd=workspace, check=True, timeout=30)
+    assert shell("apply", os.fsdecode(b"caf\xe9"), "main.py") == "Applied:\n  caf\\351\n  main.py\n"
+    assert b"caf\xe9" in os.listdir(os.fsencode(workspace))
+    assert (workspace / "main.py").read_bytes().endswith(b"a\xe9b\n")
+
+
 def test_what_cannot_come_home_does_not(shell: Shell, workspace: Path) -> None:
     shell.inside("ln -s /etc/passwd out; printf '\\033[2J' > 'esc'")
     text = shell("diff")

@@ -73,13 +73,16 @@ async def test_every_kind_of_change_in_one_edit(desk: Desk, workspace: Path) -> 
     script = r"""
     printf 'print("new")\n' > main.py; chmod 755 main.py
     mkdir sub; printf '#!/bin/sh\n' > sub/run.sh; chmod 755 sub/run.sh
-    printf '\000\001\377' > bin; ln -s main.py link; rm .gitignore; mv ten 'sub/ten ü'; mkdir empty
+    echo new > notes; printf '\000\001\377' > bin; ln -s main.py link; rm .gitignore; mv ten 'sub/ten ü'; mkdir empty
     """
     await desk.inside(script)
     applied, left = await desk.apply(all=True)
-    assert (applied, left) == ([".gitignore", "bin", "empty", "link", "main.py", "sub/run.sh", "sub/ten ü"], {})
+    assert (applied, left) == (
+        [".gitignore", "bin", "empty", "link", "main.py", "notes", "sub/run.sh", "sub/ten ü"],
+        {},
+    )
     assert len(desk.bench.edits) == 1
-    assert set(desk.bench.open) == {desk.uri("main.py"), desk.uri("sub/run.sh")}
+    assert set(desk.bench.open) == {desk.uri("main.py"), desk.uri("notes")}
     assert (workspace / "bin").read_bytes() == b"\0\1\xff" and os.readlink(workspace / "link") == "main.py"
     assert not (workspace / ".gitignore").exists() and (workspace / "empty").is_dir()
     assert (workspace / "sub/ten ü").read_text() == TEN and not (workspace / "ten").exists()

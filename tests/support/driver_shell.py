@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from continue_exec.agent.connection import AgentConnection
-from continue_exec.drivers.base import Driver, Machine, SandboxSpec
+from continue_exec.drivers.base import Bind, Driver, Machine, SandboxSpec
 from continue_exec.drivers.fake import FakeDriver
 from continue_exec.drivers.runsc import RunscDriver
 from continue_exec.errors import ContinueExecError
@@ -56,7 +56,8 @@ class Sink:
 
 def spec_of(body: dict[str, Any]) -> SandboxSpec:
     folders = {name: Path(body[name]) for name in ("folder", "sockets", "workspace", "agent")}
-    return SandboxSpec(sandbox_id=body["sandbox_id"], limits=Limits(**body["limits"]), **folders)
+    binds = tuple(Bind(Path(source), name, tuple(hidden)) for source, name, hidden in body.get("binds", ()))
+    return SandboxSpec(sandbox_id=body["sandbox_id"], limits=Limits(**body["limits"]), binds=binds, **folders)
 
 
 def machine_of(machine: Machine | None) -> dict[str, Any] | None:

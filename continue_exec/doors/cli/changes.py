@@ -63,16 +63,23 @@ async def diff(options: Namespace) -> int:
         if options.json:
             say.json(found.answer)
         elif options.names:
-            for change in found:
-                print(change["path"])
+            _print_names(found)
         elif options.patch:
             await _print_patch(client, found)
         else:
             await _print(client, found, options)
     if not options.json:
         for left_out in found.answer.get("left_out", ()):
-            say.line(f"not compared: {say.short(left_out, 500)}")
+            say.line(f"not compared: {patch.visible(left_out)}")
     return 1 if options.exit_code and found.all else 0
+
+
+def _print_names(found: review.Changes) -> None:
+    """For a program as they are; for a person without what a terminal would obey."""
+    shown = terminal.is_terminal(1)
+    with Page(use=False) as page:
+        for change in found:
+            page.line(patch.visible(change["path"]) if shown else change["path"])
 
 
 async def _print(client: Client, found: review.Changes, options: Namespace) -> None:
@@ -115,7 +122,7 @@ async def _print_patch(client: Client, found: review.Changes) -> None:
     with Page(use=False) as page:
         async for change, (host, inside) in ahead(found.all, sides):
             if "folder" in (change["type"], change.get("old_type")):
-                say.line(f"not in the patch, for git keeps no folders: {say.short(change['path'], 500)}")
+                say.line(f"not in the patch, for git keeps no folders: {patch.visible(change['path'])}")
             for line in patch.patch(change, host, inside):
                 page.line(line)
 
@@ -155,8 +162,8 @@ def stat(changes: list[review.Change], paint: patch.Paint) -> Iterator[str]:
 
 
 def _name(change: review.Change) -> str:
-    new = say.short(change["path"], 200)
-    return f"{say.short(change['old_path'], 200)} => {new}" if change.get("old_path") else new
+    new = patch.visible(change["path"])
+    return f"{patch.visible(change['old_path'])} => {new}" if change.get("old_path") else new
 
 
 def _extent(change: review.Change, most: int, paint: patch.Paint) -> str:

@@ -38,6 +38,7 @@ COMMANDS = {
     "stop": Command("sandboxes", "End a sandbox's processes; its files stay"),
     "rm": Command("sandboxes", "Delete a sandbox with all its files"),
     "sync": Command("sandboxes", "Bring the sandbox's copy of the workspace up to date"),
+    "fetch": Command("git", "Bring commits made in the sandbox home, as refs to look at and merge"),
     "status": Command("engine", "Show the engine and this folder's sandbox"),
     "doctor": Command("doctor", "Check this machine, and say how to mend what is missing"),
     "engine": Command("engine", "Start, stop or restart the engine; show its status or log"),

@@ -133,7 +133,7 @@ def shown(change: Mapping[str, Any], host: str | None, paint: Paint, context: in
     if found:
         yield from (paint(line, BOLD) for line in _names(change))
     elif change.get("insertions") or change.get("deletions"):
-        yield f"Not UTF-8: {change['insertions']} lines added, {change['deletions']} removed (--patch has them)"
+        yield f"Not UTF-8: lines +{change['insertions']} -{change['deletions']} (--patch has them)"
     for block in blocks(found, None if host is None else split(host), context):
         yield from shown_block(block, paint)
 

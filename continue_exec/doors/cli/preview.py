@@ -93,6 +93,6 @@ def lines(shown: Mapping[str, Any], most: int | None = None) -> Iterator[str]:
 def _paths(changes: Any, total: int, most: int | None) -> Iterator[str]:
     listed = changes if most is None else changes[:most]
     for change in listed:
-        yield f"  {MARKS[change['kind']]} {say.short(change['path'], 500)}"
+        yield f"  {MARKS[change['kind']]} {patch.visible(change['path'])}"
     if total > len(listed):
         yield f"  … and {total - len(listed)} more"

@@ -9,7 +9,7 @@ from typing import Any
 from ...client import Client
 from ...errors import InvalidRequest, NotFound
 from . import options as common
-from . import say
+from . import patch, say
 
 Change = Mapping[str, Any]
 """A Change of `changes.list`, as JSON."""
@@ -139,13 +139,13 @@ def report(answer: Mapping[str, Any], done: str, *, dry_run: bool = False) -> in
     if applied:
         print(f"{'Would be ' + done.lower() if dry_run else done}:")
         for path in applied:
-            print(f"  {say.short(path, 500)}")
+            print(f"  {patch.visible(path)}")
     if left:
         print("Left:")
         for one in left:
-            print(f"  {say.short(one['path'], 500)}: {say.short(one['message'], 500)}")
+            print(f"  {patch.visible(one['path'])}: {patch.visible(one['message'])}")
             if one.get("hint"):
-                print(f"    {say.colour('→ ' + say.short(one['hint'], 500), say.DIM)}")
+                print(f"    {say.colour('→ ' + patch.visible(one['hint']), say.DIM)}")
     return 1 if left else 0
 
 

@@ -18,6 +18,7 @@ from .places import Place, uri_of
 from .text import Encoding
 
 BOM = "\ufeff"
+EXECUTABLE = 0o111
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ class Abilities:
             return self.rename
         if proposal.text is None:
             return False
-        return self.create if proposal.kind == "added" else bool(proposal.edits)
+        if proposal.kind == "added":
+            # An editor's new file is not executable, and once saved the host's mode would count.
+            return self.create and not (change.mode or 0) & EXECUTABLE
+        return bool(proposal.edits)
 
 
 class EditBuilder:

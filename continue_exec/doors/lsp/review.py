@@ -33,7 +33,7 @@ from ...protocol.changes import (
 from ...tasks import Tasks
 from .buffers import Buffers
 from .documents import Documents, path_of
-from .edits import Abilities, EditBuilder, ends_only
+from .edits import EXECUTABLE, Abilities, EditBuilder, ends_only
 from .folders import Folders
 from .places import Place
 
@@ -41,8 +41,6 @@ log = logging.getLogger(__name__)
 
 LABEL = "Apply the sandbox's changes"
 """What editors call the edit in their undo list."""
-
-EXECUTABLE = 0o111
 
 
 class AsksForEdits(Protocol):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...model import Limits
+from ...protocol.agent import BIND_DIR
 
 HOSTNAME = "sandbox"
 AGENT = "/.continue-exec/agent"
@@ -73,13 +74,21 @@ def rlimits(limits: Limits) -> list[dict[str, Any]]:
 
 
 def config(
-    *, root: Path, sockets: Path, env: dict[str, str], limits: Limits, cgroup: str | None, shm_bytes: int = 1 << 30
+    *,
+    root: Path,
+    sockets: Path,
+    binds: Path,
+    env: dict[str, str],
+    limits: Limits,
+    cgroup: str | None,
+    shm_bytes: int = 1 << 30,
 ) -> dict[str, Any]:
     """The whole config.json.
 
     Args:
         root: the mounted root folder on the host.
         sockets: host folder bound read-only to /run/continue-exec; itself a read-only mount.
+        binds: host folder in which the spec's binds are mounted; one mount for all of them.
         env: environment of the agent, and so of every run.
         limits: what the sandbox may use.
         cgroup: absolute path in the cgroup hierarchy, or None where cgroups cannot be used.
@@ -120,6 +129,8 @@ def config(
             # leave (docs/reference/agent-protocol.md, Signals).
             {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec"]},
             {"destination": SOCKETS, "type": "bind", "source": str(sockets), "options": ["rbind", "ro"]},
+            # Mounts of runsc's own, not part of the root: only these show at once what the host changes.
+            {"destination": BIND_DIR, "type": "bind", "source": str(binds), "options": ["rbind", "ro"]},
         ],
         "linux": linux,
     }

@@ -3,7 +3,7 @@
 What a sandbox's folder holds:
 
     upper/ work/ over/   its files (overlay uppers), plain files on the host
-    root/ sockets/       mount points, empty as seen from the host
+    root/ sockets/ host/ mount points, empty as seen from the host
     config.json bell log the bundle, the doorbell, the agent's and runsc's words
     state/               runsc's own state
     machine.json         what was booted (record.py)
@@ -97,7 +97,7 @@ class RunscDriver:
         """Limits that can be enforced here. On processes always: gVisor itself does."""
         controllers = self._limits_of_host().controllers
         found = {Capability.LIMIT_PROCESSES, Capability.PAUSE, Capability.FIRST_FILES, Capability.WORKSPACE_FILES}
-        found |= {Capability.COPY, Capability.SNAPSHOT_MEMORY}
+        found |= {Capability.COPY, Capability.SNAPSHOT_MEMORY, Capability.BINDS}
         if "memory" in controllers:
             found.add(Capability.LIMIT_MEMORY)
         if "cpu" in controllers:
@@ -341,7 +341,15 @@ class RunscDriver:
         made_by_runsc = group if group and not join else None
         shown = folder / "sockets"
         shown.mkdir(exist_ok=True)
-        config = bundle.config(root=plan.root, sockets=shown, env=plan.env, limits=spec.limits, cgroup=made_by_runsc)
+        binds = rootfs.bind_points(folder, spec.binds)
+        config = bundle.config(
+            root=plan.root,
+            sockets=shown,
+            binds=folder / rootfs.BIND_POINTS,
+            env=plan.env,
+            limits=spec.limits,
+            cgroup=made_by_runsc,
+        )
         remembered = record.Record(processes.boot_id(), str(state), group, env=plan.env)
         record.save(folder, remembered)
         argv = [
@@ -360,6 +368,7 @@ class RunscDriver:
             "root": str(plan.root),
             "root_options": plan.root_options,
             "sockets": (str(spec.sockets), str(shown)),
+            "binds": binds,
             "mounts": plan.mounts,
             "folders": plan.folders,
             "doorbell": str(bell),

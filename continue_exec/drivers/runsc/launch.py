@@ -150,12 +150,24 @@ def mount_beneath(root_fd: int, entry: dict[str, Any]) -> None:
         os.close(fd)
 
 
+def show(source: str, target: str, hidden: list[str], empty: str) -> None:
+    """Bind a folder of the host, read-only, and an empty file over each of its `hidden` files."""
+    bind(source, target, read_only=True)
+    for name in hidden:
+        top = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = walk(top, os.path.dirname(name), make=False)
+        file = os.open(os.path.basename(name), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        bind(empty, f"/proc/self/fd/{file}", read_only=True)
+        for opened in (file, folder, top):
+            os.close(opened)
+
+
 def run(plan: dict[str, Any]) -> None:
     """Do all of `plan`; returns only by raising.
 
     Keys: `user` (bool), `cgroup` (cgroup.procs to join, or ""), `root` (mount point), `root_options` (overlay
-    options), `sockets` (source and target of a read-only bind), `mounts` (list of entries), `folders` (list of
-    (path, mode, required) to have inside), `doorbell`, `argv`, `env`.
+    options), `sockets` (source and target of a read-only bind), `binds` (list of `show`'s arguments), `mounts` (list
+    of entries), `folders` (list of (path, mode, required) to have inside), `doorbell`, `argv`, `env`.
     """
     if plan["cgroup"]:
         try:
@@ -168,6 +180,11 @@ def run(plan: dict[str, Any]) -> None:
     # empties the file all the same (seen with release 20240729 as root).
     source, target = plan["sockets"]
     bind(source, target, read_only=True)
+    for entry in plan["binds"]:
+        try:
+            show(*entry)
+        except (Failed, OSError) as error:
+            print(f"continue-exec: not shown inside: {entry[0]}: {error}", file=sys.stderr, flush=True)
     root_fd = os.open(plan["root"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     os.umask(0)
     for path, mode, required in plan["folders"]:

@@ -14,12 +14,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import WorkspaceRefused
+from ...errors import InternalError, WorkspaceRefused
+from ...protocol.agent import BIND_DIR
+from ..base import Bind
 from .bundle import AGENT, SOCKETS
 from .layer import LINKS, Layer
 from .places import Places
@@ -30,6 +32,8 @@ PROXY = "http://127.0.0.1:3128"
 
 SYSTEM = ("/usr", "/opt")
 DPKG = "/var/lib/dpkg"
+BIND_POINTS = "host"
+"""In the sandbox's folder: where the spec's binds are mounted, to be shown at BIND_DIR."""
 RESERVED = ("/dev", "/proc", "/sys", SOCKETS, "/.continue-exec", DPKG)
 """A workspace can be neither one of these nor beneath one."""
 WHOLE = ("/", "/etc", "/home", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/var", "/var/lib", "/var/tmp")
@@ -143,6 +147,26 @@ def private_workspace(folder: Path, workspace: Path) -> Path:
     return folder / "over" / f"workspace-{mount_name(str(workspace))}" / "upper"
 
 
+def bind_points(folder: Path, binds: Iterable[Bind]) -> list[tuple[str, str, list[str], str]]:
+    """Make the mount points of `binds`, and remove those of an earlier start; returns what the launcher binds.
+
+    Returns: (source, target, files that are hidden, an empty file to hide them with).
+    """
+    points, empty = folder / BIND_POINTS, folder / "empty"
+    points.mkdir(mode=0o755, exist_ok=True)
+    points.chmod(0o755)
+    empty.touch(mode=0o444)
+    found = []
+    for bind in binds:
+        if "/" in bind.name or bind.name in ("", ".", ".."):
+            raise InternalError(f"{bind.name!r} names no bind")
+        (points / bind.name).mkdir(mode=0o755, exist_ok=True)
+        found.append((str(bind.source), str(points / bind.name), list(bind.hidden), str(empty)))
+    for left in {entry.name for entry in points.iterdir()} - {bind.name for bind in binds}:
+        (points / left).rmdir()
+    return found
+
+
 def environment(layer: Layer, path: tuple[str, ...], more: Mapping[str, str]) -> dict[str, str]:
     """Base environment of every run."""
     local = "localhost,127.0.0.1,::1"
@@ -216,6 +240,7 @@ def plan(
     mounts.append({"kind": "file", "source": str(agent), "target": AGENT, "read_only": True, "optional": False})
     # One entry in /tmp keeps runsc from mounting an empty file system in memory over it.
     folders = [("/tmp", 0o1777, False), ("/tmp/.continue-exec", 0o700, False), (SOCKETS, 0o755, False)]
+    folders.append((BIND_DIR, 0o755, False))
     private: Path | None = None
     beneath = [source for source in (*required, *map(str, found.mounts)) if str(workspace).startswith(source + "/")]
     if beneath:

@@ -13,12 +13,14 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
+from pydantic import ValidationError
 
 from continue_exec import __version__
-from continue_exec.doors.http import HttpDoor
+from continue_exec.doors.http import HttpDoor, dumped, parsed
 from continue_exec.engine.engine import Engine
 from continue_exec.errors import NotFound
 from continue_exec.model import Model, Run, RunState
+from continue_exec.protocol import changes as c
 from continue_exec.protocol import methods as m
 from continue_exec.protocol.frames import Kind, Stretch, encode
 from continue_exec.protocol.methods import FRAMES_TYPE
@@ -210,3 +212,15 @@ async def test_an_idle_engine_of_another_version_makes_way(served: Served) -> No
     served.engine.runs.active["run_1"] = RUN
     status, _ = await served.post("run.signal", {"run_id": "r", "signal": 9}, **{"Expect-Version": "9.0.0"})
     assert (status, served.engine.stopped) == (200, 1), "but not while something runs"
+
+
+def test_names_that_are_no_utf8_travel_as_lone_surrogates() -> None:
+    """JSON's grammar has them, and Python's parser reads them; pydantic's own refuses both ways."""
+    left = c.Left(path="caf\udce9", code="x", message="\u00e9")
+    body = dumped(left)
+    assert json.loads(body)["path"] == "caf\udce9"
+    assert parsed(c.Left, body) == left
+    assert parsed(c.Left, dumped(c.Left(path="a", code="x", message="m"))).path == "a"
+    for wrong in (b'{"path":"\\udce9"', b'{"path":"\\udce9"}', b"[" * 100_000 + b"\\ud", b'{"path":1}', b"null"):
+        with pytest.raises(ValidationError):
+            parsed(c.Left, wrong)

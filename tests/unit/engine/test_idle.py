@@ -7,9 +7,17 @@ from typing import Any, cast
 
 import pytest
 
-from continue_exec.engine import idle
+from continue_exec.engine import idle, standby
 from continue_exec.engine.engine import Engine
 from continue_exec.errors import SandboxLost
+
+
+class Previews(list[str]):
+    """Copies that wait."""
+
+    async def rest(self) -> None:
+        if "broken" in self:
+            raise SandboxLost("gone")
 
 
 class Scripted:
@@ -23,9 +31,10 @@ class Scripted:
         self.state = SimpleNamespace(checkpoint=lambda: None)
         self.ballast = SimpleNamespace(lay=lambda: None)
         self.live: dict[str, Any] = {}
-        self.sandboxes = SimpleNamespace(live=self.live, rest=self.rest)
+        self.sandboxes = SimpleNamespace(live=self.live)
+        self.previews = Previews()
 
-    async def rest(self, live: Any) -> bool:
+    async def rest(self, _: object, live: Any) -> bool:
         if live.broken:
             raise SandboxLost("gone")
         del self.live[live.sandbox.id]
@@ -36,10 +45,12 @@ class Scripted:
 
 
 async def ends(engine: Scripted) -> bool:
-    try:
-        await asyncio.wait_for(idle.watch(cast(Engine, engine)), 0.2)
-    except TimeoutError:
-        return False
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(standby, "rest", engine.rest)
+        try:
+            await asyncio.wait_for(idle.watch(cast(Engine, engine)), 0.2)
+        except TimeoutError:
+            return False
     return True
 
 
@@ -49,10 +60,12 @@ async def test_sandboxes_go_first_then_the_engine() -> None:
     assert await ends(engine) and not engine.live
 
 
-@pytest.mark.parametrize("busy", ["request", "run", "used", "sandbox"])
+@pytest.mark.parametrize("busy", ["request", "run", "used", "sandbox", "preview"])
 async def test_what_keeps_the_engine(busy: str) -> None:
     engine = Scripted()
-    if busy == "request":
+    if busy == "preview":
+        engine.previews += ["run_1", "broken"]
+    elif busy == "request":
         engine.requests = 1
     elif busy == "run":
         engine.runs.active["run_1"] = object()

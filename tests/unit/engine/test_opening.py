@@ -62,7 +62,7 @@ async def test_it_is_rung_when_it_is_taken(spec: SandboxSpec, network: Network) 
     assert cast(object, egress) is network
     network.tell(Decision("a", 443, False, ""))  # nobody to tell yet
     told: list[Decision] = []
-    made.refused = told.append
+    made.decided = told.append
     network.tell(Decision("b", 443, False, ""))
     assert [decision.host for decision in told] == ["b"]
     await agent.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -116,52 +115,3 @@ async def test_one_that_does_not_come_up_leaves_nothing(
         await world.ensure(workspace)
     found = world.sandboxes.get(SandboxRef(sandbox_id=live.sandbox.id))
     assert (found.state, found.reason) == (SandboxState.FAILED, "no luck"), "an old one keeps its files"
-
-
-async def test_an_unused_one_is_paused_and_wakes_with_the_next_request(
-    world: World, workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def state() -> str:
-        return Path(f"/proc/{live.machine.pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-    async def none() -> int:
-        return 0
-
-    live = await world.ensure(workspace)
-    monkeypatch.setattr(live, "process_count", none)
-    await world.sandboxes.rest(live)
-    assert not live.paused, "it was used just now"
-    live.sandbox = live.sandbox.model_copy(update={"used_at": time.time() - 0.15})
-    await world.sandboxes.rest(live)
-    assert live.paused
-    async with asyncio.timeout(10):
-        while state() != "T":  # noqa: ASYNC110 - a signal takes effect a moment later
-            await asyncio.sleep(0.01)
-    (workspace / "saved-meanwhile").write_text("x")
-    active = await world.start(workspace, "cat", "saved-meanwhile")
-    assert await world.output(active.run.id) == b"x" and not live.paused
-    live.sandbox = live.sandbox.model_copy(update={"used_at": time.time() - 0.15})
-    await world.sandboxes.rest(live)
-    assert live.paused
-    await world.close()
-    world.open()
-    await world.sandboxes.adopt()
-    assert state() != "T", "the next engine wakes what it adopts"
-
-
-async def test_an_idle_one_is_stopped_unless_something_runs_in_it(
-    world: World, workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    live = await world.ensure(workspace)
-
-    async def count() -> int:
-        return processes
-
-    processes = 1
-    monkeypatch.setattr(live, "process_count", count)
-    live.sandbox = live.sandbox.model_copy(update={"used_at": time.time() - 10})
-    assert not await world.sandboxes.rest(live) and not live.paused, "a background process keeps it"
-    processes = 0
-    assert await world.sandboxes.rest(live)
-    (found,) = world.sandboxes.all()
-    assert (found.state, found.reason) == (SandboxState.STOPPED, "idle")

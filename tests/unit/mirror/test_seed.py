@@ -14,6 +14,9 @@ import pytest
 from continue_exec.app import agent_binary
 from continue_exec.errors import DiskFull, NotFound, SandboxFailed
 from continue_exec.mirror import seed
+from continue_exec.mirror.blobs import Blobs
+from continue_exec.mirror.filter import IgnoreRules
+from continue_exec.mirror.folder import SafeFolder
 from continue_exec.mirror.mirror import LARGE, Mirror
 from continue_exec.mirror.state import MirrorState, digest
 from tests.support.mirror_target import WATCHERS, DiskTarget, make, tree
@@ -133,7 +136,9 @@ async def test_what_cannot_be_written_is_left_to_the_flush(mirror: Mirror, host:
     assert (target.folder / "g").read_text() == "g"
     await mirror.flush(target)
     assert set(target.paths()) == {"d", "d/f"}
-    assert (target.folder / "d").read_text() == "in the way" and "d" in mirror.contested, "nothing is written over"
+    # A folder that has never been used holds nothing; if it does, that is kept.
+    assert (target.folder / "d").read_text() == "in the way"
+    assert set(mirror.contested) == {"d", "d/f"}
 
 
 async def test_its_digests_are_the_mirrors_own(mirror: Mirror, host: Path, target: DiskTarget, tmp_path: Path) -> None:
@@ -215,3 +220,23 @@ async def test_cancelled_it_ends_its_program(mirror: Mirror, host: Path, target:
 
 def test_answers_are_as_long_as_the_program_makes_them() -> None:
     assert (seed._RECORD.size, seed._ANSWER.size) == (24, 64)
+
+
+async def test_its_texts_can_be_merged_from_the_first_moment_on(host: Path, target: DiskTarget, tmp_path: Path) -> None:
+    (host / "text").write_text("1\n2\n3\n")
+    (host / "empty").touch()
+    (host / "data").write_bytes(b"a\0b")
+    (host / "large").write_bytes(b"x" * (300 << 10))
+    blobs = Blobs(tmp_path / "bases")
+    assert blobs.put(digest(b"of an earlier sandbox"), b"of an earlier sandbox")
+    state = MirrorState(tmp_path / "state")
+    mirror = Mirror(host, IgnoreRules(), state, inside=SafeFolder(target.folder), blobs=blobs)
+    await mirror.start()
+    await mirror.seed(agent_binary(), target.folder)
+    assert blobs.get(digest(b"1\n2\n3\n")) == b"1\n2\n3\n"
+    assert digest(b"a\0b") not in blobs and digest(b"of an earlier sandbox") not in blobs
+    (target.folder / "text").write_text("1\n2\nthree\n")
+    (host / "text").write_text("one\n2\n3\n")
+    await mirror.flush(target)
+    assert (target.folder / "text").read_text() == "one\n2\nthree\n" and not mirror.contested
+    await mirror.stop()

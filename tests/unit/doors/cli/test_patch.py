@@ -227,7 +227,7 @@ def test_what_is_no_text_is_said_in_words(tmp_path: Path) -> None:
         "! cannot come home: it is dangerous",
     ]
     lines = list(patch.shown({**(both.change("a") or {}), "binary": False, "insertions": 3}, None, PLAIN))
-    assert "Not UTF-8: 3 lines added, 0 removed (--patch has them)" in lines
+    assert "Not UTF-8: lines +3 -0 (--patch has them)" in lines
     both = sides(tmp_path, {"a": Entry(b"x")}, {"a": Entry(type="folder", mode=0o755)})
     assert "was a file, is a folder" in shown(both, "a")
 

@@ -27,7 +27,7 @@ async def test_show(engine: LocalEngine) -> None:
     assert lines[:4] == [
         "In the workspace: 2 files changed.",
         "  ~ a.py",
-        "  + b .py",
+        "  + b^[.py",
         "Elsewhere in the sandbox: 1234 files changed.",
     ]
     assert lines[-4:] == [

@@ -68,5 +68,5 @@ def test_a_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert review.report({"applied": ["a\x1b"]}, "Applied") == 0
     left = [{"path": "b", "code": "conflict", "message": "Both.", "hint": "Look."}]
     assert review.report({"applied": [], "left": left}, "Applied", dry_run=True) == 1
-    assert capsys.readouterr().out == "Applied:\n  a \nLeft:\n  b: Both.\n    → Look.\n"
+    assert capsys.readouterr().out == "Applied:\n  a^[\nLeft:\n  b: Both.\n    → Look.\n"
     assert [review.count(n, "file") for n in (0, 1, 2)] == ["0 files", "1 file", "2 files"]

@@ -62,3 +62,13 @@ def test_colour(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     say.json({"a": "é"})
     assert capsys.readouterr().out == '{"a":"é"}\n'
+
+
+def test_names_from_a_sandbox_do_not_reach_the_terminal_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    say.line("x\x1b[2J\x1b]0;title\x07\r\n\x9b31m\u202egnp.exe caf\u00e9 \udcff cannot come home")
+    err = capsys.readouterr().err
+    assert err == (
+        "continue-exec: x\\x1b[2J\\x1b]0;title\\x07\\x0d\\x0a\\x9b31m\\u202egnp.exe caf\u00e9 \\xff cannot come home\n"
+    )
+    say.line("end", end="\r\n")
+    assert capsys.readouterr().err == "continue-exec: end\r\n"

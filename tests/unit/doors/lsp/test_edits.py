@@ -178,6 +178,9 @@ def test_what_an_editor_can_do() -> None:
         without = Abilities(**{**vars(EVERYTHING), ability: False})
         assert not without.can(one, change(kind=kind))
     assert not EVERYTHING.can(Proposal(path="a", kind="deleted"), change(kind="deleted", binary=True))
+    new = Proposal(path="a", kind="added", text="#!/bin/sh\n")
+    assert EVERYTHING.can(new, change(kind="added", mode=0o644))
+    assert not EVERYTHING.can(new, change(kind="added", mode=0o755)), "an editor's new file is not executable"
 
 
 def test_abilities_are_what_the_client_says() -> None:

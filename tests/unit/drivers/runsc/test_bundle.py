@@ -3,12 +3,14 @@ from typing import Any
 
 from continue_exec.drivers.runsc import bundle
 from continue_exec.model import Limits
+from continue_exec.protocol.agent import BIND_DIR
 
 NO_LIMITS = Limits()
 
 
 def config(limits: Limits = NO_LIMITS, cgroup: str | None = "/continue-exec/x") -> dict[str, Any]:
-    return bundle.config(root=Path("/r"), sockets=Path("/s"), env={"A": "b=c"}, limits=limits, cgroup=cgroup)
+    places = {"root": Path("/r"), "sockets": Path("/s"), "binds": Path("/b")}
+    return bundle.config(**places, env={"A": "b=c"}, limits=limits, cgroup=cgroup)
 
 
 def test_process_1_is_the_agent_with_the_base_environment() -> None:
@@ -27,11 +29,11 @@ def test_no_program_but_the_agent_can_lift_the_limit_on_processes() -> None:
     assert not {"ambient", "inheritable"} & set(capabilities)
 
 
-def test_only_the_sockets_folder_is_bound_and_read_only() -> None:
+def test_only_sockets_and_shown_folders_are_bound_and_read_only() -> None:
     binds = [mount for mount in config()["mounts"] if mount["type"] == "bind"]
 
-    assert [(bind["source"], bind["destination"]) for bind in binds] == [("/s", bundle.SOCKETS)]
-    assert "ro" in binds[0]["options"]
+    assert [(bind["source"], bind["destination"]) for bind in binds] == [("/s", bundle.SOCKETS), ("/b", BIND_DIR)]
+    assert all("ro" in bind["options"] for bind in binds)
 
 
 def test_limits_stand_where_runsc_reads_them() -> None:

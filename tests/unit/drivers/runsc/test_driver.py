@@ -45,6 +45,7 @@ def test_capabilities_are_what_the_host_can_enforce(
         Capability.WORKSPACE_FILES,
         Capability.COPY,
         Capability.SNAPSHOT_MEMORY,
+        Capability.BINDS,
     }
 
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from continue_exec.drivers.base import Bind
 from continue_exec.drivers.runsc import rootfs
 from continue_exec.drivers.runsc.layer import Layer
-from continue_exec.errors import WorkspaceRefused
+from continue_exec.errors import InternalError, WorkspaceRefused
 
 
 def make(tmp_path: Path, workspace: str = "/home/me/project", user: bool = False, mountinfo: str = "") -> rootfs.Plan:
@@ -123,3 +124,19 @@ def test_the_environment_is_the_templates_and_none_of_the_hosts(
     assert env["https_proxy"] == rootfs.PROXY
     assert env["SSL_CERT_FILE"] == "/x"
     assert "A_TOKEN" not in env
+
+
+def test_mount_points_of_binds_are_made_and_those_of_an_earlier_start_removed(tmp_path: Path) -> None:
+    rootfs.bind_points(tmp_path, [Bind(Path("/a"), "old")])
+
+    found = rootfs.bind_points(tmp_path, [Bind(Path("/b"), "new", ("info/alternates",))])
+
+    assert found == [("/b", f"{tmp_path}/host/new", ["info/alternates"], f"{tmp_path}/empty")]
+    assert [path.name for path in (tmp_path / "host").iterdir()] == ["new"]
+    assert (tmp_path / "empty").stat().st_size == 0
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b"])
+def test_a_bind_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InternalError):
+        rootfs.bind_points(tmp_path, [Bind(Path("/a"), name)])
