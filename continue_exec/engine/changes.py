@@ -161,9 +161,10 @@ async def _picked(
     if request.all:
         for path in found:
             picks.setdefault(path, c.Pick(path=path))
+    by_name = {change.old_path: change for change in found.values() if change.old_path} | found
     chosen: dict[str, Picked] = {}
     for path, pick in sorted(picks.items()):
-        named = [change for change in found.values() if path in (change.path, change.old_path)]
+        named = [by_name[path]] if path in by_name else []
         below = [] if named else [change for change in found.values() if not path or change.path.startswith(path + "/")]
         if not named and not below:
             error = NotFound(f"{path} has no change", hint="`continue-exec diff` shows what has.")
