@@ -88,7 +88,7 @@ SANDBOX_TRANSITIONS = Transitions(
             SandboxState.FAILED,
             SandboxState.REMOVED,
         },
-        SandboxState.STOPPED: {SandboxState.CREATING, SandboxState.REMOVED},
+        SandboxState.STOPPED: {SandboxState.CREATING, SandboxState.STANDBY, SandboxState.REMOVED},
         SandboxState.FAILED: {SandboxState.CREATING, SandboxState.REMOVED},
         SandboxState.REMOVED: set(),
     },
@@ -117,15 +117,19 @@ class Sandbox(Model):
     limits: Limits = Limits()
     created_at: float
     used_at: float = Field(description="last request that concerned it")
+    snapshot_id: str | None = Field(default=None, description="what it was last saved as or restored from")
 
 
 class Snapshot(Model):
     """A saved Sandbox: its files, or files and memory."""
 
-    id: str
+    id: str = Field(description="`snap_` and 12 hex digits")
     sandbox_id: str
-    name: str
-    memory: bool = False
+    workspace: str = Field(description="path")
+    name: str = Field(description="unique in its workspace")
+    memory: bool = Field(default=False, description="with all that ran")
+    parent_id: str | None = Field(default=None, description="what the sandbox had last been saved as or restored from")
+    size_bytes: int = Field(default=0, description="on disk; blocks that are shared with others are counted")
     created_at: float
 
 

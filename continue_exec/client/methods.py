@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..model import Run, Sandbox, Workspace
+    from ..model import Run, Sandbox, Snapshot, Workspace
     from ..protocol.changes import (
         ChangeList,
         ChangesApplied,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from ..protocol.events import RunEvent
     from ..protocol.methods import DoctorReport, EngineStatus, LanguageList, RunList, SandboxList, SyncResult
+    from ..protocol.snapshots import SnapshotList
     from .stream import RunStream
 
 Json = Mapping[str, Any]
@@ -256,6 +257,32 @@ class Methods:
     async def preview_discard(self, run_id: str) -> None:
         """Throw the copy away."""
         await self._typed("preview.discard", run_id=run_id)
+
+    async def snapshot_create(self, workspace: Json, *, name: str = "", memory: bool = False) -> Snapshot:
+        """Save a workspace's sandbox: its files, or all that runs too."""
+        return await self._typed("snapshot.create", workspace=workspace, name=name, memory=memory)  # type: ignore[no-any-return]
+
+    async def snapshot_list(self, *, workspace: Json | None = None) -> SnapshotList:
+        """Snapshots, newest first."""
+        return await self._typed("snapshot.list", workspace=workspace)  # type: ignore[no-any-return]
+
+    async def snapshot_get(self, snapshot: str, *, workspace: Json | None = None) -> Snapshot:
+        """One snapshot: by id, the beginning of it, or by its name in `workspace`."""
+        return await self._typed("snapshot.get", snapshot=snapshot, workspace=workspace)  # type: ignore[no-any-return]
+
+    async def snapshot_rename(self, snapshot: str, name: str, *, workspace: Json | None = None) -> Snapshot:
+        """Give a snapshot another name."""
+        return await self._typed(  # type: ignore[no-any-return]
+            "snapshot.rename", snapshot=snapshot, name=name, workspace=workspace
+        )
+
+    async def snapshot_restore(self, snapshot: str, *, workspace: Json | None = None) -> Sandbox:
+        """Make the sandbox what it was; what it is now is saved first."""
+        return await self._typed("snapshot.restore", snapshot=snapshot, workspace=workspace)  # type: ignore[no-any-return]
+
+    async def snapshot_remove(self, snapshot: str, *, workspace: Json | None = None) -> None:
+        """Delete a snapshot."""
+        await self._typed("snapshot.remove", snapshot=snapshot, workspace=workspace)
 
     async def language_list(self) -> LanguageList:
         """Languages that snippets and files can be written in."""

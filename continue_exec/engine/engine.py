@@ -17,9 +17,10 @@ from .. import __version__
 from ..config import Settings
 from ..drivers.base import Driver
 from ..errors import Conflict, InvalidRequest
-from ..model import Model, Run, Sandbox, Workspace
+from ..model import Model, Run, Sandbox, Snapshot, Workspace
 from ..protocol import changes as c
 from ..protocol import methods as m
+from ..protocol import snapshots as sn
 from ..protocol.frames import Stretch
 from ..protocol.versions import ENGINE_PROTOCOL
 from ..store.ballast import Ballast
@@ -32,6 +33,7 @@ from .networks import Networks
 from .previews import Previews
 from .runs import Runs
 from .sandboxes import Sandboxes
+from .snapshots import Snapshots
 
 Handler = Callable[[Any], Awaitable[Model]]
 
@@ -69,6 +71,7 @@ class Engine:
             runs=self.runs,
         )
         self.previews = Previews(self.sandboxes, self.runs)
+        self.snapshots = Snapshots(self.sandboxes)
         self._handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.stop": self._stop,
@@ -99,6 +102,12 @@ class Engine:
             "preview.keep": self._keep_preview,
             "preview.discard": self._discard_preview,
             "git.fetch": self._fetch,
+            "snapshot.create": self.snapshots.create,
+            "snapshot.list": self._snapshots,
+            "snapshot.get": self._snapshot,
+            "snapshot.rename": self.snapshots.rename,
+            "snapshot.restore": self.snapshots.restore,
+            "snapshot.remove": self._remove_snapshot,
             "language.list": self._languages,
         }
 
@@ -119,6 +128,7 @@ class Engine:
         """Take over what an earlier engine left; before the first request."""
         await self.networks.start()
         await self.sandboxes.adopt()
+        await self.snapshots.sweep()
 
     async def close(self) -> None:
         """End this engine; sandboxes and runs go on."""
@@ -289,6 +299,18 @@ class Engine:
         live = await self.sandboxes.ensure(workspace)
         live.touch()
         return await self.sandboxes.repositories.fetch(live)
+
+    # snapshot.*
+
+    async def _snapshots(self, params: sn.SnapshotQuery) -> sn.SnapshotList:
+        return sn.SnapshotList(snapshots=tuple(self.snapshots.all(params)))
+
+    async def _snapshot(self, params: sn.SnapshotRef) -> Snapshot:
+        return self.snapshots.get(params)
+
+    async def _remove_snapshot(self, params: sn.SnapshotRef) -> m.Nothing:
+        await self.snapshots.remove(params)
+        return m.Nothing()
 
     async def _languages(self, _: m.Nothing) -> m.LanguageList:
         return m.LanguageList(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import shutil
 import stat
@@ -98,7 +97,8 @@ class Previews:
         sandbox = live.sandbox.model_copy(
             update={"id": f"sb_{secrets.token_hex(6)}", "created_at": time.time(), "state": SandboxState.CREATING}
         )
-        spec = replace(self.sandboxes.spec(sandbox), binds=live.spec.binds)
+        binds = await asyncio.to_thread(self.sandboxes.repositories.binds, live.sandbox)
+        spec = replace(self.sandboxes.spec(sandbox), binds=binds)
         private(spec.folder)
         private(spec.sockets)
         undo.push_async_callback(self._erase, sandbox)
@@ -172,15 +172,8 @@ class Previews:
                 hint="Wait for them, or end them: `continue-exec kill --all`.",
             )
         del self._open[run_id]
-        folders, driver = self.sandboxes.folders, self.sandboxes.driver
         await self._end(copy)
-        # Its mirror's memory goes with the files: what the host changed since the copy was made is then sent again.
-        async with self.sandboxes.replaced(origin) as spec:
-            driver.move(copy.spec, spec)
-            for path in folders.of_mirror(origin.id):
-                path.unlink()
-            for path in folders.of_mirror(copy.sandbox.id):
-                os.replace(path, path.with_name(path.name.replace(copy.sandbox.id, origin.id)))
+        await self.sandboxes.replace_files(origin, copy.sandbox)
         await self._erase(copy.sandbox)
         self.runs.move(copy.sandbox.id, origin.id)
         live = await self.sandboxes.ensure(origin.workspace)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import shutil
 import time
@@ -32,7 +33,7 @@ from ..model import SANDBOX_TRANSITIONS, Limits, Sandbox, SandboxState, Workspac
 from ..paths import private
 from ..protocol.methods import SandboxRef
 from ..store.state import State
-from . import standby, workspaces
+from . import leftovers, standby, workspaces
 from .first_files import FirstFiles
 from .folders import Folders
 from .history import History
@@ -295,7 +296,7 @@ class Sandboxes:
 
     async def adopt(self) -> None:
         """Take over the sandboxes that an earlier engine left running; called once, before any request."""
-        await self._sweep()
+        await leftovers.sweep(self)
         for sandbox in self.state.sandboxes():
             if sandbox.state not in (SandboxState.RUNNING, SandboxState.CREATING):
                 continue
@@ -309,16 +310,6 @@ class Sandboxes:
         except (ContinueExecError, OSError) as error:
             log.warning("%s could not be adopted: %s", sandbox.id, error)
             await self._lay_down(sandbox, f"it could not be adopted: {error}")
-
-    async def _sweep(self) -> None:
-        """Delete what belongs to no sandbox: copies that an earlier engine had made for previews."""
-        known = {sandbox.id for sandbox in self.state.sandboxes()}
-        for sandbox_id in self.folders.sandbox_ids() - known:
-            log.warning("deleting the files of %s, which nobody knows", sandbox_id)
-            try:
-                await self.erase_files(_unknown(sandbox_id))
-            except (ContinueExecError, OSError) as error:
-                log.warning("%s: %s", sandbox_id, error)
 
     async def _adopt(self, sandbox: Sandbox) -> None:
         spec = self.spec(sandbox)
@@ -431,6 +422,28 @@ class Sandboxes:
             await self.end(self.get(SandboxRef(sandbox_id=sandbox.id)), "its files are being replaced")
             yield self.spec(sandbox)
 
+    async def replace_files(self, sandbox: Sandbox, other: Sandbox) -> None:
+        """Give a sandbox another's files, which is stopped; what runs in the first ends.
+
+        What its mirror and its review know goes with the files: what the host changed since is then sent again.
+        """
+        async with self.replaced(sandbox) as spec:
+            self.driver.move(self.spec(other), spec)
+            for path in self.folders.of_mirror(sandbox.id):
+                path.unlink()
+            for path in self.folders.of_mirror(other.id):
+                os.replace(path, path.with_name(path.name.replace(other.id, sandbox.id)))
+
+    def note_snapshot(self, workspace: str, snapshot_id: str) -> None:
+        """A workspace's sandbox was saved as, or restored from, a snapshot."""
+        live = self.live.get(workspace)
+        sandbox = live.sandbox if live is not None else self.state.sandbox_of(workspace)
+        if sandbox is not None:
+            sandbox = sandbox.model_copy(update={"snapshot_id": snapshot_id})
+            self.state.save_sandbox(sandbox)
+            if live is not None:
+                live.sandbox = sandbox
+
     async def _erase(self, sandbox: Sandbox) -> None:
         self.runs.delete_of(sandbox.id)
         self.state.delete_sandbox(sandbox.id)
@@ -466,19 +479,3 @@ class Sandboxes:
             live.stopping = True
             self.state.save_sandbox(live.sandbox)
             await self.close_live(live)
-
-
-def _unknown(sandbox_id: str) -> Sandbox:
-    """Enough of a sandbox to delete its files by."""
-    nowhere = Workspace(id="", path="/nowhere")
-    state, now = SandboxState.STOPPED, time.time()
-    return Sandbox(
-        id=sandbox_id,
-        workspace=nowhere,
-        template="",
-        driver="",
-        isolation="",
-        state=state,
-        created_at=now,
-        used_at=now,
-    )

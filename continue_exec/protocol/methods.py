@@ -16,8 +16,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from ..model import Model, Run, Sandbox, TerminalSize, Workspace
+from ..model import Model, Run, Sandbox, Snapshot, TerminalSize, Workspace
 from . import changes as c
+from . import snapshots as sn
 from .refs import RunRef as RunRef
 from .refs import WorkspaceRef as WorkspaceRef
 
@@ -238,5 +239,13 @@ METHODS: dict[str, Method] = {
     "preview.show": Method(RunRef, c.Preview, "What a preview run did."),
     "preview.keep": Method(RunRef, Sandbox, "Make the copy that a preview run ran in the workspace's sandbox."),
     "preview.discard": Method(RunRef, Nothing, "Throw the copy away."),
+    "snapshot.create": Method(
+        sn.SnapshotCreate, Snapshot, "Save a workspace's sandbox: its files, or all that runs too."
+    ),
+    "snapshot.list": Method(sn.SnapshotQuery, sn.SnapshotList, "Snapshots, newest first."),
+    "snapshot.get": Method(sn.SnapshotRef, Snapshot, "One snapshot."),
+    "snapshot.rename": Method(sn.SnapshotRename, Snapshot, "Give a snapshot another name."),
+    "snapshot.restore": Method(sn.SnapshotRef, Sandbox, "Make the sandbox what it was; what it is now is saved first."),
+    "snapshot.remove": Method(sn.SnapshotRef, Nothing, "Delete a snapshot."),
     "language.list": Method(Nothing, LanguageList, "Languages that snippets and files can be written in."),
 }

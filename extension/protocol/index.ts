@@ -61,14 +61,25 @@ export interface Sandbox {
   readonly created_at: number;
   /** last request that concerned it */
   readonly used_at: number;
+  /** what it was last saved as or restored from */
+  readonly snapshot_id?: string | null;
 }
 
 /** A saved Sandbox: its files, or files and memory. */
 export interface Snapshot {
+  /** `snap_` and 12 hex digits */
   readonly id: string;
   readonly sandbox_id: string;
+  /** path */
+  readonly workspace: string;
+  /** unique in its workspace */
   readonly name: string;
+  /** with all that ran */
   readonly memory: boolean;
+  /** what the sandbox had last been saved as or restored from */
+  readonly parent_id?: string | null;
+  /** on disk; blocks that are shared with others are counted */
+  readonly size_bytes: number;
   readonly created_at: number;
 }
 
@@ -362,6 +373,35 @@ export interface Rewind {
   readonly workspace: WorkspaceRef;
   readonly run_id: string;
   readonly dry_run?: boolean;
+}
+
+/** Save a workspace's sandbox as it is now, with the workspace brought up to date. */
+export interface SnapshotCreate {
+  readonly workspace: WorkspaceRef;
+  /** unique in its workspace; empty: named by its time */
+  readonly name?: string;
+  /** with all that runs, which stands still meanwhile and then goes on */
+  readonly memory?: boolean;
+}
+
+/** Which snapshots. */
+export interface SnapshotQuery {
+  /** only this one's */
+  readonly workspace?: WorkspaceRef | null;
+}
+
+/** Names a snapshot. */
+export interface SnapshotRef {
+  /** its id, the beginning of it, or its name in `workspace` */
+  readonly snapshot: string;
+  readonly workspace?: WorkspaceRef | null;
+}
+
+/** Give a snapshot another name. */
+export interface SnapshotRename {
+  readonly snapshot: string;
+  readonly workspace?: WorkspaceRef | null;
+  readonly name: string;
 }
 
 /** Run a command. */
@@ -757,6 +797,11 @@ export interface Preview {
   readonly hosts: readonly HostContact[];
 }
 
+/** Snapshots, newest first. */
+export interface SnapshotList {
+  readonly snapshots: readonly Snapshot[];
+}
+
 /** A language that snippets and files can be written in. */
 export interface Language {
   readonly id: string;
@@ -918,6 +963,18 @@ export interface Methods {
   "preview.keep": { params: RunRef; result: Sandbox; };
   /** Throw the copy away. */
   "preview.discard": { params: RunRef; result: Nothing; };
+  /** Save a workspace's sandbox: its files, or all that runs too. */
+  "snapshot.create": { params: SnapshotCreate; result: Snapshot; };
+  /** Snapshots, newest first. */
+  "snapshot.list": { params: SnapshotQuery; result: SnapshotList; };
+  /** One snapshot. */
+  "snapshot.get": { params: SnapshotRef; result: Snapshot; };
+  /** Give a snapshot another name. */
+  "snapshot.rename": { params: SnapshotRename; result: Snapshot; };
+  /** Make the sandbox what it was; what it is now is saved first. */
+  "snapshot.restore": { params: SnapshotRef; result: Sandbox; };
+  /** Delete a snapshot. */
+  "snapshot.remove": { params: SnapshotRef; result: Nothing; };
   /** Languages that snippets and files can be written in. */
   "language.list": { params: Nothing; result: LanguageList; };
 }

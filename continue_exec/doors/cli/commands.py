@@ -34,6 +34,7 @@ COMMANDS = {
     "discard": Command("apply", "Throw the sandbox's changes away"),
     "rewind": Command("apply", "Set the workspace inside to what it was before a run"),
     "preview": Command("preview", "Show, keep or discard what `run --preview` did"),
+    "snapshot": Command("snapshot", "Save the sandbox as it is, and go back to what was saved"),
     "ls": Command("sandboxes", "List sandboxes"),
     "stop": Command("sandboxes", "End a sandbox's processes; its files stay"),
     "rm": Command("sandboxes", "Delete a sandbox with all its files"),
