@@ -121,7 +121,8 @@ async def test_discard(client: Client, many: Path) -> None:
 
 async def test_rewind(client: Client, many: Path) -> None:
     """What a first run made comes back, although a second one changed it and the engine died while it came."""
-    await client.execute(["python3", "-c", REWRITE], workspace=many)
+    first = (await client.execute(["python3", "-c", REWRITE], workspace=many)).run
+    await client.call("run.changes", {"run_id": first.id})  # looked at: else both runs are one step
     made = await inside(client, many)
     second = (await client.execute(["python3", "-c", f"{REWRITE.replace('new', 'old')}\n{MORE}"], workspace=many)).run
     await client.call("run.changes", {"run_id": second.id})

@@ -31,7 +31,8 @@ class Sides:
         (folder / "outside/f").write_text("new")
         self.outside = folder / "outside"
         files, home = SafeFolder(self.inside), Home(str(self.host))
-        self.review = cast(Review, SimpleNamespace(files=files, home=home))
+        keeps = SimpleNamespace(files=files, home=home, keep_base=lambda path, version: None)
+        self.review = cast(Review, keeps)
 
     def version(self, side: Path, path: str) -> Version:
         full = side / path
