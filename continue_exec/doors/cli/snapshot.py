@@ -17,8 +17,8 @@ def snapshot_options(parser: common.Parser) -> None:
     """Options of `snapshot`."""
     parser.about(
         "Save this workspace's sandbox (files, installed packages, and with --memory all that runs), and go back to\n"
-        "what was saved. `restore` saves what is there first, as `before-NAME-TIME`, so it can be taken back. The files\n"
-        "of this machine are not touched by any of it.",
+        "what was saved. `restore` saves what is there first, as `before-NAME-TIME`, so it can be taken back.\n"
+        "The files of this machine are not touched by any of it.",
         usage="create [NAME] [--memory]\n       continue-exec snapshot list [--all]\n"
         "       continue-exec snapshot show|restore|rm NAME\n       continue-exec snapshot rename NAME NEW",
         examples=["snapshot create before-upgrade", "snapshot create --memory", "snapshot restore before-upgrade"],
