@@ -104,6 +104,15 @@ def engine(request: pytest.FixtureRequest) -> Iterator[engines.RealEngine]:
     engines.stop()
 
 
+@pytest.fixture(autouse=True)
+def no_sandbox_stays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test's sandboxes go with it: a hundred of them, adopted anew by every engine that a test kills, would keep the
+    machine busy with nothing else."""
+    yield
+    if "engine" in request.fixturenames and isinstance(found := request.getfixturevalue("engine"), engines.RealEngine):
+        found.cli("rm", "--all", "--force", timeout=120)
+
+
 @pytest.fixture(scope="session")
 def ordinary_user(request: pytest.FixtureRequest) -> Iterator[users.OrdinaryUser]:
     """A user without rights. As root an account is made, and removed at the end; else it is whoever runs the tests."""
