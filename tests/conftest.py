@@ -106,11 +106,12 @@ def engine(request: pytest.FixtureRequest) -> Iterator[engines.RealEngine]:
 
 @pytest.fixture(autouse=True)
 def no_sandbox_stays(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Each test's sandboxes go with it: a hundred of them, adopted anew by every engine that a test kills, would keep the
+    """Each test's sandboxes go with it: a hundred, adopted anew by every engine that a test kills, would keep the
     machine busy with nothing else."""
+    real = request.getfixturevalue("engine") if "engine" in request.fixturenames else None
     yield
-    if "engine" in request.fixturenames and isinstance(found := request.getfixturevalue("engine"), engines.RealEngine):
-        found.cli("rm", "--all", "--force", timeout=120)
+    if isinstance(real, engines.RealEngine):
+        real.cli("rm", "--all", "--force", timeout=120)
 
 
 @pytest.fixture(scope="session")

