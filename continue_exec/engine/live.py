@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from ..agent.connection import AgentConnection
 from ..drivers.base import Machine, SandboxSpec
-from ..errors import ContinueExecError
+from ..errors import Conflict, ContinueExecError
 from ..mirror.batch import NOTHING
 from ..mirror.git.fetch import GitInside
 from ..mirror.git.inside import Said
@@ -31,7 +31,6 @@ CLOCK_TICKS = 100
 
 CONTACTS = 1000
 """Hosts remembered of a sandbox; code inside chooses their names."""
-
 
 LOOKS = 32
 """Questions to the agent at a time: one after the other, each costs the way there and back."""
@@ -141,6 +140,18 @@ class Live:
             if key not in active.refused:
                 active.refused.add(key)
                 active.notice("egress_refused", f"{decision.host}:{decision.port} was refused: {decision.reason}.")
+
+    def check_no_runs(self, what: str) -> None:
+        """Before `what`, which would end every run.
+
+        Raises:
+            Conflict: some are active.
+        """
+        if self.runs:
+            raise Conflict(
+                f"{len(self.runs)} runs are active in the sandbox; {what} would end them",
+                hint="Wait for them, or end them: `continue-exec kill --all`.",
+            )
 
     async def process_count(self) -> int:
         """Processes inside, the agent not counted."""

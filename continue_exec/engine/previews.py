@@ -101,7 +101,7 @@ class Previews:
         spec = replace(self.sandboxes.spec(sandbox), binds=binds)
         private(spec.folder)
         private(spec.sockets)
-        undo.push_async_callback(self._erase, sandbox)
+        undo.push_async_callback(self.sandboxes.erase_files, sandbox)
         async with self.sandboxes.lock(live.workspace), live.mirror.lock:
             await driver.copy(live.spec, spec)
             await asyncio.to_thread(_copy_memory, folders.of_mirror(live.sandbox.id), live.sandbox.id, sandbox.id)
@@ -111,10 +111,6 @@ class Previews:
         machine = await driver.start(spec, None, opening.ring)
         copy = await self.sandboxes.connect(sandbox, opening, machine, mirror, None)
         copy.sandbox = copy.sandbox.model_copy(update={"state": SandboxState.RUNNING})
-        # The copy is reviewed as a whole, by `show`.
-        if copy.review is not None:
-            copy.review.close()
-            copy.review = None
         undo.push_async_callback(self._end, copy)
         return copy
 
@@ -166,15 +162,12 @@ class Previews:
         if found is None or found.id != origin.id:
             raise Conflict(f"{origin.id}, which was copied, is gone", hint=f"`continue-exec preview discard {run_id}`.")
         origin_live = self.sandboxes.live.get(origin.workspace.path)
-        if origin_live is not None and origin_live.runs:
-            raise Conflict(
-                f"{len(origin_live.runs)} runs are active in the sandbox; keeping the copy would end them",
-                hint="Wait for them, or end them: `continue-exec kill --all`.",
-            )
+        if origin_live is not None:
+            origin_live.check_no_runs("keeping the copy")
         del self._open[run_id]
         await self._end(copy)
         await self.sandboxes.replace_files(origin, copy.sandbox)
-        await self._erase(copy.sandbox)
+        await self.sandboxes.erase_files(copy.sandbox)
         self.runs.move(copy.sandbox.id, origin.id)
         live = await self.sandboxes.ensure(origin.workspace)
         if live.review is not None:
@@ -192,7 +185,7 @@ class Previews:
         preview = self._named(run_id)
         del self._open[run_id]
         await self._end(preview.live)
-        await self._erase(preview.live.sandbox)
+        await self.sandboxes.erase_files(preview.live.sandbox)
 
     async def rest(self) -> None:
         """Discard those that nobody decided on in time."""
@@ -227,9 +220,6 @@ class Previews:
         await self.sandboxes.let_go(live)
         await self.sandboxes.driver.stop(live.spec)
         self.runs.lose(live.sandbox.id, "its preview was ended")
-
-    async def _erase(self, sandbox: Sandbox) -> None:
-        await self.sandboxes.erase_files(sandbox)
 
 
 def _copy_memory(paths: list[Path], old: str, new: str) -> None:

@@ -13,8 +13,7 @@ import secrets
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,6 +223,8 @@ class Sandboxes:
             live = await self.connect(sandbox, opening, machine, mirror, first)
             undo.push_async_callback(self.let_go, live)
             live.git = self.repositories.open(live.sandbox, mirror)
+            if mirror.inside is not None:
+                live.review = await self._review(live, mirror.inside)
             live.sandbox = self.set(live.sandbox, SandboxState.RUNNING)
             await self.runs.adopt(live, live.agent.hello)
             # Last: what failed on the way is in nobody's hands.
@@ -254,8 +255,6 @@ class Sandboxes:
             opening.decided = live.decided
             for client, texts in self.buffers.of(live.workspace).items():
                 mirror.set_buffers(client, texts)
-            if mirror.inside is not None:
-                live.review = await self._review(live, mirror.inside)
             undo.pop_all()
             return live
 
@@ -415,20 +414,14 @@ class Sandboxes:
             sandbox = await self.end(self.get(SandboxRef(sandbox_id=sandbox.id)), "removed")
             await self._erase(sandbox)
 
-    @asynccontextmanager
-    async def replaced(self, sandbox: Sandbox) -> AsyncIterator[SandboxSpec]:
-        """Within, the sandbox is stopped and its files may be exchanged for others."""
-        async with self._locks[sandbox.workspace.path]:
-            await self.end(self.get(SandboxRef(sandbox_id=sandbox.id)), "its files are being replaced")
-            yield self.spec(sandbox)
-
     async def replace_files(self, sandbox: Sandbox, other: Sandbox) -> None:
         """Give a sandbox another's files, which is stopped; what runs in the first ends.
 
         What its mirror and its review know goes with the files: what the host changed since is then sent again.
         """
-        async with self.replaced(sandbox) as spec:
-            self.driver.move(self.spec(other), spec)
+        async with self._locks[sandbox.workspace.path]:
+            await self.end(self.get(SandboxRef(sandbox_id=sandbox.id)), "its files are being replaced")
+            self.driver.move(self.spec(other), self.spec(sandbox))
             for path in self.folders.of_mirror(sandbox.id):
                 path.unlink()
             for path in self.folders.of_mirror(other.id):

@@ -47,7 +47,9 @@ class Snapshots:
 
     def all(self, query: s.SnapshotQuery) -> list[Snapshot]:
         """Those of a workspace, or all; newest first. Blocks for some microseconds each."""
-        path = workspaces.resolve(query.workspace).path if query.workspace is not None else None
+        return self._of(workspaces.resolve(query.workspace).path if query.workspace is not None else None)
+
+    def _of(self, path: str | None) -> list[Snapshot]:
         found = [one for one in map(_record, self.folder.glob(f"snap_*/{RECORD}")) if one is not None]
         wanted = [one for one in found if path is None or one.workspace == path]
         return sorted(wanted, key=lambda one: one.created_at, reverse=True)
@@ -92,7 +94,7 @@ class Snapshots:
 
     async def _save(self, live: Live, name: str, *, memory: bool) -> Snapshot:
         sandbox, workspace = live.sandbox, live.sandbox.workspace
-        taken = {one.name for one in self.all(s.SnapshotQuery()) if one.workspace == workspace.path}
+        taken = {one.name for one in self._of(workspace.path)}
         name = name or time.strftime("%Y-%m-%d-%H%M%S")
         if name in taken:
             raise Conflict(f"There is a snapshot {name} of {workspace.path}", hint="Choose another name.")
@@ -169,11 +171,7 @@ class Snapshots:
         self._check(memory=snapshot.memory)
         workspace = workspaces.resolve(m.WorkspaceRef(path=snapshot.workspace, root=True))
         live = await self.sandboxes.ensure(workspace)
-        if live.runs:
-            raise Conflict(
-                f"{len(live.runs)} runs are active in the sandbox; going back would end them",
-                hint="Wait for them, or end them: `continue-exec kill --all`.",
-            )
+        live.check_no_runs("going back")
         await self._save(live, f"{AUTOMATIC}{snapshot.name}-{time.strftime('%H%M%S')}", memory=False)
         await self._prune(workspace.path)
         await self._put_back(snapshot, live)
@@ -205,9 +203,7 @@ class Snapshots:
 
     async def _prune(self, workspace: str) -> None:
         """Delete the oldest of those that `restore` made."""
-        automatic = [
-            one for one in self.all(s.SnapshotQuery()) if one.workspace == workspace and one.name.startswith(AUTOMATIC)
-        ]
+        automatic = [one for one in self._of(workspace) if one.name.startswith(AUTOMATIC)]
         for old in automatic[KEPT_AUTOMATIC:]:
             await self._erase(old.id)
 
@@ -220,8 +216,7 @@ class Snapshots:
             Conflict: the name is taken.
         """
         snapshot = self.get(request)
-        others = (one for one in self.all(s.SnapshotQuery()) if one.workspace == snapshot.workspace)
-        if any(one.name == request.name and one.id != snapshot.id for one in others):
+        if any(one.name == request.name and one.id != snapshot.id for one in self._of(snapshot.workspace)):
             raise Conflict(f"There is a snapshot {request.name} of {snapshot.workspace}", hint="Choose another name.")
         snapshot = snapshot.model_copy(update={"name": request.name})
         await asyncio.to_thread(_write, self.folder / snapshot.id, snapshot)
