@@ -150,7 +150,7 @@ class Live:
         if self.runs:
             raise Conflict(
                 f"{len(self.runs)} runs are active in the sandbox; {what} would end them",
-                hint="Wait for them, or end them: `continue-exec kill --all`.",
+                hint="Wait for them, or end them: `continue-exec ps` lists them, `continue-exec kill ID` ends one.",
             )
 
     async def process_count(self) -> int:
