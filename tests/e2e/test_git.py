@@ -346,6 +346,7 @@ async def test_what_is_no_credential_goes_inside(project: Project) -> None:
     project.git("remote", "add", "origin", "https://user:hunter2@example.com/x.git?private_token=hunter2")
     project.git("config", "http.extraHeader", "Authorization: hunter2")
     project.git("config", "credential.helper", "!echo hunter2")
+    project.person.clear()
     project.git("config", "user.name", "The Host's User")
     project.git("config", "user.email", "user@example.com")
 

@@ -324,7 +324,7 @@ async def test_a_slow_start_shows_progress(engine: RealEngine, tmp_path: Path) -
 
     def fill() -> None:
         folder.mkdir()
-        for number in range(3000):
+        for number in range(12_000):
             (folder / f"{number}.txt").write_text("x" * 2000)
 
     await asyncio.to_thread(fill)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "A Tester",
     "GIT_COMMITTER_EMAIL": "tester@example.com",
 }
+
+PERSON = {name: value for name, value in IDENTITY.items() if "AUTHOR" in name or "COMMITTER" in name}
+"""Inside: whoever runs the tests may have no name in Git, and then the sandbox has none either."""
 
 
 def git(folder: Path | str, *words: str, check: bool = True, input: bytes | None = None) -> str:
@@ -52,6 +55,8 @@ class Project:
 
     folder: Path
     client: Client
+    person: dict[str, str] = field(default_factory=lambda: dict(PERSON))
+    """Who commits inside; empty: whoever the sandbox says."""
 
     def git(self, *words: str, **options: Any) -> str:
         """The host's git."""
@@ -63,13 +68,15 @@ class Project:
 
     async def sh(self, script: str, cwd: Path | None = None) -> str:
         """Standard output of a script inside, which must succeed and be silent on standard error."""
-        result = await self.client.execute(["bash", "-ec", script], workspace=self.folder, cwd=cwd or self.folder)
+        result = await self.client.execute(
+            ["bash", "-ec", script], workspace=self.folder, cwd=cwd or self.folder, env=self.person
+        )
         assert (result.exit_code, result.stderr) == (0, b""), (script, result.exit_code, result.stderr, result.stdout)
         return result.stdout.decode(errors="surrogateescape").strip()
 
     async def any(self, script: str) -> tuple[int, str]:
         """Exit code and all output of a script inside that may fail."""
-        result = await self.client.execute(["bash", "-c", script], workspace=self.folder)
+        result = await self.client.execute(["bash", "-c", script], workspace=self.folder, env=self.person)
         return result.exit_code, (result.stdout + result.stderr).decode(errors="replace")
 
     async def commit_inside(self, name: str = "inside", text: str = "inside\n", message: str = "made inside") -> str:
